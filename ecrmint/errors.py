@@ -1,0 +1,165 @@
+"""Every error of ecrmint, in one tree. Each class has a stable short ``code``; texts may change, codes may not.
+
+EcrmintError                     never raised itself
+├── ConfigError                  "config": a refused configuration, all of its problems at once
+├── RefusalError                 a request that gets no logins; ``reason`` says why in log and metrics
+│   ├── SignatureError           "signature": missing, wrong, stale or weak; its reader learns nothing more
+│   └── RequestError             "request": signed, but its body can't be used; the text is safe to answer
+└── MintError                    a login that could not be minted
+    ├── NoIdentityError          "no_identity": the process has no cloud identity to start from
+    ├── TrustDeniedError         "trust_denied": the cloud refuses to give this role or account to us
+    ├── RegistryDeniedError      "registry_denied": the identity may not ask the registry for a login
+    ├── WrongIdentityError       "wrong_identity": the answer is for another account, region or partition
+    ├── ThrottledError           "throttled": too many calls
+    ├── ClockSkewError           "clock_skew": our clock and the cloud's disagree
+    ├── UnreachableError         "unreachable": no connection: DNS, TLS, proxy, refused
+    ├── MintTimeoutError         "timeout": no answer in time
+    ├── CloudError               "cloud_error": the cloud failed (5xx), or refused for a reason we don't know
+    └── MalformedAnswerError     "malformed": an answer without a usable login
+
+Nothing here knows HTTP: which status an error becomes is app.py's table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class EcrmintError(Exception):
+    """The root of the tree; never raised itself."""
+
+    code: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a configuration, never with a secret's value in it.
+
+    ``path`` is dotted (``accounts.prod.role_arn``); ``line`` and ``column`` count from 1, None where there is no place.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+class ConfigError(EcrmintError):
+    """A configuration that is refused, with all of its problems."""
+
+    code = "config"
+
+    def __init__(self, problems: Sequence[Problem], *, source: str = "config") -> None:
+        """``source`` is the file's name as the operator gave it."""
+        self.problems = tuple(problems)
+        self.source = source
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line a problem: ``file:line:column: path: message``."""
+        return [f"{self._place(problem)}: {problem.path}: {problem.message}" for problem in self.problems]
+
+    def _place(self, problem: Problem) -> str:
+        if problem.line is None:
+            return self.source
+        return f"{self.source}:{problem.line}:{problem.column or 1}"
+
+
+class RefusalError(EcrmintError):
+    """A request that is refused; ``reason`` is from a closed set and goes to log and metrics."""
+
+    code = "refused"
+
+    def __init__(self, reason: str, text: str = "") -> None:
+        self.reason = reason
+        super().__init__(text or reason)
+
+
+class SignatureError(RefusalError):
+    """The signature does not hold; its text is for the log alone, the caller is told nothing."""
+
+    code = "signature"
+
+
+class RequestError(RefusalError):
+    """The body can't be used; its text is one plain line that the caller may read."""
+
+    code = "request"
+
+
+class MintError(EcrmintError):
+    """A login could not be minted.
+
+    ``definite`` says whether the cloud said no (True: a login that is still cached must go) or whether nobody knows
+    (False: a cached login stays in use while it is valid). The text is one plain sentence without any secret, and
+    ``hint`` what to do next.
+    """
+
+    definite: ClassVar[bool] = False
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(text)
+
+
+class NoIdentityError(MintError):
+    """The process has no cloud identity to start from."""
+
+    code = "no_identity"
+
+
+class TrustDeniedError(MintError):
+    """The cloud refuses to give this role or service account to us."""
+
+    code = "trust_denied"
+    definite = True
+
+
+class RegistryDeniedError(MintError):
+    """The identity may not ask the registry for a login."""
+
+    code = "registry_denied"
+    definite = True
+
+
+class WrongIdentityError(MintError):
+    """The answer is for another account, region or partition than the one configured."""
+
+    code = "wrong_identity"
+    definite = True
+
+
+class ThrottledError(MintError):
+    """The cloud says that there are too many calls."""
+
+    code = "throttled"
+
+
+class ClockSkewError(MintError):
+    """Our clock and the cloud's disagree."""
+
+    code = "clock_skew"
+
+
+class UnreachableError(MintError):
+    """No connection to the cloud: DNS, TLS, a proxy, refused."""
+
+    code = "unreachable"
+
+
+class MintTimeoutError(MintError):
+    """The cloud did not answer in time."""
+
+    code = "timeout"
+
+
+class CloudError(MintError):
+    """The cloud failed, or refused for a reason that is not known here."""
+
+    code = "cloud_error"
+
+
+class MalformedAnswerError(MintError):
+    """The cloud's answer holds no usable login."""
+
+    code = "malformed"
