@@ -1,13 +1,15 @@
 // Command client asks a registry extension as a Drone runner does, through Drone's own library.
 //
-// It reads one JSON object from stdin, {endpoint, secret, repo, build}, with Drone's own field names in repo and
-// build, and prints {registries: [{address, username, password}], error}; it exits 0 whatever the answer was.
+// It reads one JSON object from stdin, {endpoint, secret, repo, build}, with Drone's own field names in repo and build,
+// and prints {registries: [{address, username, password}], error, encoding}, where encoding is the answer's
+// Content-Encoding; it exits 0 whatever the answer was.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"log"
+	"net/http"
 	"os"
 	"time"
 
@@ -32,6 +34,7 @@ type login struct {
 type answer struct {
 	Registries []login `json:"registries"`
 	Error      string  `json:"error"`
+	Encoding   string  `json:"encoding"`
 }
 
 func main() {
@@ -45,13 +48,15 @@ func main() {
 }
 
 func ask(asked question) answer {
+	seen := &observer{next: http.DefaultTransport}
+	http.DefaultTransport = seen // the library takes no transport of ours
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	registries, err := registry.Client(asked.Endpoint, asked.Secret, false).List(ctx, &asked.Request)
 	if err != nil {
-		return answer{Registries: []login{}, Error: err.Error()}
+		return answer{Registries: []login{}, Error: err.Error(), Encoding: seen.encoding}
 	}
-	return answer{Registries: logins(registries)}
+	return answer{Registries: logins(registries), Encoding: seen.encoding}
 }
 
 // logins keeps the fields that runners use (drone-runner-docker engine/compiler/compiler.go).
@@ -61,4 +66,18 @@ func logins(registries []*drone.Registry) []login {
 		kept = append(kept, login{Address: each.Address, Username: each.Username, Password: each.Password})
 	}
 	return kept
+}
+
+// observer notes what the library keeps to itself: whether it had to decrypt.
+type observer struct {
+	next     http.RoundTripper
+	encoding string
+}
+
+func (o *observer) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := o.next.RoundTrip(request)
+	if err == nil {
+		o.encoding = response.Header.Get("Content-Encoding")
+	}
+	return response, err
 }
