@@ -1,0 +1,109 @@
+"""Warm requests a second of the whole server, beside bare uvicorn and Drone's own Go handler, each on one core.
+
+``PYTHONPATH=tests python -m bench.warm``; how to read what it prints: bench/README.md.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from support.golang import build, extension
+from support.process import Process, free_ports, listens
+from support.serve import Serve
+
+from bench import load, post
+from bench.load import Load
+
+PIN: Final = ("taskset", "-c", load.SERVER_CORE)
+BARE: Final = Path(__file__).with_name("bare.py")
+PASSWORD: Final = 2_650 * "p"  # an ECR password, give or take: the answer is 2.7 KB
+CONFIG: Final = f"""\
+secrets: [{{name: bench, value: {post.SECRET}}}]
+accounts:
+  prod:
+    type: static
+    registries: [123456789012.dkr.ecr.eu-west-1.amazonaws.com]
+    username: AWS
+    password: {{value: {PASSWORD}}}
+rules:
+  - {{name: team, repos: ["team-a/*"], events: [push, tag], accounts: [prod]}}
+"""
+Loads = Mapping[str, list[Load]]
+
+
+@contextmanager
+def bare_uvicorn(answer: bytes, folder: Path) -> Iterator[str]:
+    """Run bare uvicorn with that answer and yield its URL."""
+    file = folder / "answer.json"
+    file.write_bytes(answer)
+    (port,) = free_ports(1)
+    with Process([*PIN, sys.executable, str(BARE), str(port), str(file)], folder) as process:
+        process.wait_until(lambda: listens(port))
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def servers() -> Iterator[Mapping[str, str]]:
+    """Run the three side by side, the two others with the very bytes that ecrmint answers, and yield their URLs."""
+    with ExitStack() as stack:
+        ecrmint_folder, bare_folder, go_folder = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
+        )
+        serve = stack.enter_context(Serve.start(CONFIG, ecrmint_folder, prefix=PIN))
+        answer = post.send(post.signed(), serve.url)
+        bare = stack.enter_context(bare_uvicorn(answer, bare_folder))
+        (login,) = json.loads(answer)
+        go = stack.enter_context(
+            extension(build(), go_folder, secret=post.SECRET, logins={post.SLUG: [login]}, prefix=PIN, quiet=True)
+        )
+        yield {"bare uvicorn": bare, "Drone's Go handler": go.url, "ecrmint serve": serve.url}
+
+
+def measure(urls: Mapping[str, str], *, rounds: int, seconds: int) -> Loads:
+    """Load each in turn, for so many rounds after one to warm up: what disturbs the machine disturbs all three."""
+    loads: dict[str, list[Load]] = {name: [] for name in urls}
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(rounds + 1):
+            for name, url in urls.items():
+                run = load.run(url, post.signed(), seconds=seconds if turn else 1, folder=Path(folder))
+                loads[name] += [run] if turn else []
+                print(f"{'round ' + str(turn) if turn else 'warm-up'}: {name}: {run.rate:,.0f}/s", file=sys.stderr)
+    return loads
+
+
+def table(loads: Loads) -> list[str]:
+    """Return the result as the lines of a Markdown table; ratios are to the first row."""
+    base = statistics.median(run.rate for run in next(iter(loads.values())))
+    return ["| server | requests/s | spread | p50 ms | p99 ms | ratio |", "|---|---|---|---|---|---|"] + [
+        row(name, runs, base=base) for name, runs in loads.items()
+    ]
+
+
+def row(name: str, runs: list[Load], *, base: float) -> str:
+    """Return one line: medians over the rounds, and how far apart the rounds were."""
+    rates = [run.rate for run in runs]
+    rate = statistics.median(rates)
+    p50, p99 = (statistics.median(getattr(run, key) for run in runs) for key in ("p50", "p99"))
+    spread = (max(rates) - min(rates)) / rate
+    return f"| {name} | {rate:,.0f} | {spread:.0%} | {p50:.2f} | {p99:.2f} | {rate / base:.2f} |"
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=int, default=5, help="of each run")
+    chosen = options.parse_args()
+    with servers() as urls:
+        loads = measure(urls, rounds=chosen.rounds, seconds=chosen.seconds)
+    print(*table(loads), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
