@@ -3,6 +3,7 @@
 EcrmintError                     never raised itself
 ├── ConfigError                  "config": a refused configuration, all of its problems at once
 ├── RefusalError                 a request that gets no logins; ``reason`` says why in log and metrics
+│   ├── FrontDoorError           "front_door": refused by its form alone, before its signature is looked at
 │   ├── SignatureError           "signature": missing, wrong, stale or weak; its reader learns nothing more
 │   └── RequestError             "request": signed, but its body can't be used; the text is safe to answer
 └── MintError                    a login that could not be minted
@@ -73,6 +74,12 @@ class RefusalError(EcrmintError):
     def __init__(self, reason: str, text: str = "") -> None:
         self.reason = reason
         super().__init__(text or reason)
+
+
+class FrontDoorError(RefusalError):
+    """The request is refused by its form, before its signature is looked at; its text is safe to answer."""
+
+    code = "front_door"
 
 
 class SignatureError(RefusalError):

@@ -1,0 +1,237 @@
+"""The runners' endpoint: authenticate, parse, decide, mint, answer, and one audit line on every way out.
+
+It is raw ASGI under Starlette's routing: this is the hot path, and request and response objects cost as much as all checks
+together. The order of the checks is that of design section 3; the table from errors to status codes lives here alone.
+"""
+
+import itertools
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Final
+
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from ecrmint import frontdoor, signature, wire
+from ecrmint.audit import AuditLog, RequestOutcome, Seen, record
+from ecrmint.broker import Answer, Broker
+from ecrmint.cache import LoginCache, system_clock
+from ecrmint.errors import FrontDoorError, RefusalError, RequestError, SignatureError
+from ecrmint.minters import Minter, Resources
+from ecrmint.policy import Policy
+from ecrmint.settings import Config
+from ecrmint.telemetry import Metrics
+from ecrmint.tokens import Instant, Secret
+
+_log = logging.getLogger(__name__)
+
+STATUS: Final[Mapping[str, int]] = {
+    "path": 404,
+    "method": 405,
+    "headers_too_large": 431,
+    "timeout": 408,
+    "transfer_coding": 411,
+    "length": 411,
+    "too_large": 413,
+    "content_encoding": 415,
+    "content_type": 415,
+    "duplicate": 400,
+    "accept": 406,
+    "encryption": 406,
+    "overloaded": 503,
+}
+"""The status of a refusal by its reason; every other reason has its class's."""
+STATUS_OF_CLASS: Final[Mapping[type[RefusalError], int]] = {FrontDoorError: 400, SignatureError: 401, RequestError: 400}
+
+# The same for every SignatureError: which check failed helps an attacker only; it is in the log and the metrics.
+_SIGNATURE_TEXT: Final = b"the signature is missing or does not hold\n"
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_JSON: Final = (b"content-type", b"application/json")
+_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+_CLOSE: Final = (b"connection", b"close")
+_RETRY_AFTER: Final = (b"retry-after", b"1")
+
+
+class _Disconnected(Exception):  # noqa: N818 - not an error: the caller left before its answer began
+    """The caller left before its answer began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What answers under one configuration. A reload swaps the whole of it; a request keeps the one it began with."""
+
+    config: Config
+    minters: Mapping[str, Mapping[str, Minter]]  # account -> host -> minter
+    broker: Broker
+
+
+def open_config(config: Config, cache: LoginCache) -> Live:
+    """Put one configuration to work: its rules compiled, a minter for each host of each account. No I/O yet."""
+    settings = config.settings
+    resources = Resources(endpoints=settings.endpoints, secrets=config.secrets)
+    minters = {name: account.minters(name, resources) for name, account in settings.accounts.items()}
+    broker = Broker(Policy(settings.rules), minters, cache, deadline_seconds=settings.deadline)
+    return Live(config, minters, broker)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer on its way out, and what audit and metrics call it."""
+
+    status: int
+    outcome: RequestOutcome
+    reason: str
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = (_TEXT,)
+
+
+class Runners:
+    """The endpoint that Drone's runners post to."""
+
+    def __init__(
+        self,
+        live: Live,
+        *,
+        metrics: Metrics,
+        audit: AuditLog,
+        clock: Callable[[], Instant] = system_clock,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.live = live
+        self._metrics, self._audit, self._clock, self._random_bytes = metrics, audit, clock, random_bytes
+        self._in_flight = 0
+        # Made here and never taken from a request; a counter behind a random prefix costs no system call.
+        prefix = random_bytes(6).hex()
+        self._ids = (f"{prefix}{number:06x}" for number in itertools.count(1))
+
+    def app(self) -> Router:
+        """Return the ASGI app: the endpoint at its path, and a 404 of the same kind everywhere else."""
+        path = self.live.config.settings.path
+        return Router([Route(path, self)], redirect_slashes=False, default=self._elsewhere)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request at the configured path."""
+        await self._handle(scope, receive, send, self._answer)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handle(scope, receive, send, _wrong_path)
+
+    def audit_refusal(self, error: FrontDoorError) -> Reply:
+        """Audit and count a request that the HTTP protocol refused before the app saw it, and return its answer."""
+        started = self._clock()
+        return self._close(_refusal(error), Seen(next(self._ids)), started=started)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, answer: "_Answering") -> None:
+        started, seen = self._clock(), Seen(next(self._ids))
+        self._in_flight += 1
+        try:
+            reply = await answer(scope, receive, seen)
+        except RefusalError as error:
+            reply = _refusal(error)
+        except _Disconnected:
+            reply = _DISCONNECTED
+        except Exception as error:  # noqa: BLE001 - whatever fails, a runner is answered and the line is written
+            _log.error("request %s: %s", seen.request_id, type(error).__name__, exc_info=True)
+            reply = _INTERNAL
+        finally:
+            self._in_flight -= 1
+        await _send(send, self._close(reply, seen, started=started), seen.request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, seen: Seen) -> Reply:
+        live, headers = self.live, scope["headers"]
+        settings = live.config.settings
+        if scope["method"] != "POST":
+            raise FrontDoorError("method", "only POST is answered here")
+        length = frontdoor.check(headers, max_body=settings.max_body)
+        if self._in_flight > settings.max_in_flight:
+            raise FrontDoorError("overloaded", "too many requests under way")
+        body = await _read(receive, length)
+        secret = signature.verify(
+            headers, body, secrets=live.config.shared_secrets, now=self._clock().wall, freshness=settings.freshness
+        )
+        seen.secret = secret.name
+        encrypted = settings.encrypt or frontdoor.asks_encryption(headers)
+        if encrypted and not signature.can_encrypt(secret.key):
+            raise FrontDoorError("encryption", "an encrypted answer needs a secret of 32 bytes or more")
+        seen.request = wire.decode(body)
+        seen.answer = await live.broker.answer(seen.request, secret=secret.name)
+        reply = _reply(seen.answer, strict=settings.on_failure == "strict")
+        return self._encrypted(reply, secret.key) if encrypted and reply.status == HTTPStatus.OK else reply
+
+    def _encrypted(self, reply: Reply, key: Secret) -> Reply:
+        body = signature.encrypt(key, reply.body, nonce=self._random_bytes(signature.NONCE_BYTES))
+        return replace(reply, body=body, headers=(*reply.headers, (b"content-encoding", b"aesgcm")))
+
+    def _close(self, reply: Reply, seen: Seen, *, started: Instant) -> Reply:
+        """Write the audit line and count the request, before its answer goes out; return what goes out."""
+        ended = self._clock()
+        line = record(
+            seen, outcome=reply.outcome, reason=reply.reason, status=reply.status, started=started, ended=ended
+        )
+        if not self._audit.write(line):
+            self._metrics.audit_failures.inc()
+            if self.live.config.settings.audit.required:
+                reply = _NO_AUDIT
+        self._metrics.request(outcome=reply.outcome, reason=reply.reason, seconds=ended.boot - started.boot)
+        if seen.answer is not None:
+            self._metrics.answer(seen.answer, now=ended)
+        return reply
+
+
+_Answering = Callable[[Scope, Receive, Seen], Awaitable[Reply]]
+
+_DISCONNECTED: Final = Reply(0, "disconnected", "disconnected", b"")
+_INTERNAL: Final = Reply(500, "failed", "internal", b"internal error\n")
+_NO_AUDIT: Final = Reply(503, "overloaded", "audit", b"no audit line can be written\n")
+
+
+async def _wrong_path(scope: Scope, receive: Receive, seen: Seen) -> Reply:
+    raise FrontDoorError("path", "nothing is here; runners post to the path that the configuration names")
+
+
+def _refusal(error: RefusalError) -> Reply:
+    status = STATUS.get(error.reason) or STATUS_OF_CLASS[type(error)]
+    if isinstance(error, SignatureError):
+        _log.info("signature refused (%s): %s", error.reason, error)
+        return Reply(status, "refused", error.reason, _SIGNATURE_TEXT)
+    outcome: RequestOutcome = "overloaded" if status == HTTPStatus.SERVICE_UNAVAILABLE else "invalid"
+    headers = (_TEXT, _RETRY_AFTER) if outcome == "overloaded" else (_TEXT,)
+    return Reply(status, outcome, error.reason, f"{error}\n".encode(), headers)
+
+
+def _reply(answer: Answer, *, strict: bool) -> Reply:
+    failed = answer.failed_accounts
+    if failed and strict:
+        return Reply(503, answer.kind, "strict", f"these accounts failed: {', '.join(failed)}\n".encode())
+    reason = "mint" if failed else answer.decision.reason
+    return Reply(200, answer.kind, reason, wire.encode(answer.logins), (_JSON,))
+
+
+async def _read(receive: Receive, length: int) -> bytes:
+    """Return the body. The parser promises ``length`` bytes of it, and the protocol that they come in time."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message["type"] != "http.disconnect" and message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect" or len(body) != length:
+        raise _Disconnected
+    return body
+
+
+async def _send(send: Send, reply: Reply, request_id: str) -> None:
+    if reply is _DISCONNECTED:
+        return
+    headers = [
+        *reply.headers,
+        _NO_STORE,
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,248 @@
+"""Logins kept until they are no longer fresh enough, and minted once however many builds ask.
+
+The only file that starts threads or tasks for minting. It belongs to one event loop and holds no lock: every method runs
+on that loop, and no decision spans an await. A minter is its own key, so the flight's key is the cache's key. Failures are
+values, not exceptions: an exception that a thousand waiters re-raise would grow by a traceback with each of them.
+
+When a login is fresh enough, due or over is decided in tokens.py (design section 4); here is what happens then.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, TypeVar
+
+from cachetools import LRUCache
+
+from ecrmint.errors import CloudError, MintError, MintTimeoutError
+from ecrmint.minters import Minter
+from ecrmint.tokens import HeldLogin, Instant, Login, hold
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+Kind = Literal["hit", "minted", "short", "failed"]
+"""How a request was served: at once, after a mint, by an old login because the mint failed, or not at all."""
+
+DENIAL_SECONDS: Final = 60.0  # how long a definite refusal is remembered, at most
+FIRST_BACKOFF: Final = 1.0  # seconds after the first doubtful failure
+MAX_BACKOFF: Final = 300.0  # seconds
+MAX_LOGINS: Final = 4096
+MAX_THREADS: Final = 64
+MAX_THREADS_PER_ACCOUNT: Final = 2
+MINT_SECONDS: Final = 60.0  # a thread can't be cancelled: after this long nobody listens to it any more
+
+
+def system_clock() -> Instant:
+    """Return now. Boot time goes on while the machine is suspended (clock_gettime(2)); monotonic time would not."""
+    return Instant(wall=time.time(), boot=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request for one login comes to: a login unless ``kind`` is failed, an error where a mint failed."""
+
+    kind: Kind
+    held: HeldLogin | None = None
+    error: MintError | None = None
+
+
+class MintObserver(Protocol):
+    """Is told of each mint: when it starts, and after how many seconds it ended, with its error or its login."""
+
+    def mint_started(self, minter: Minter) -> None:
+        """One more call is under way."""
+
+    def mint_ended(self, minter: Minter, *, seconds: float, result: HeldLogin | MintError) -> None:
+        """One call less is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: MintError
+    until: float  # boot seconds: no call before
+    backoff: float  # seconds that the next doubtful failure starts from
+
+
+@dataclass(slots=True)
+class _Threads:
+    """Runs blocking calls: a few threads for each account and a bound over all, so one that hangs holds its own."""
+
+    total: asyncio.Semaphore
+    per_account: int
+    _accounts: dict[str, asyncio.Semaphore] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._accounts = defaultdict(lambda: asyncio.Semaphore(self.per_account))
+
+    async def run(self, account: str, call: Callable[[], _T]) -> _T:
+        # The account's own place first: whoever waits for it must not hold one of the places that all share.
+        own = self._accounts[account]
+        await own.acquire()
+        try:
+            await self.total.acquire()
+        except BaseException:
+            own.release()
+            raise
+        done = _in_thread(call)
+        # A thread goes on after its waiter left: its places are free when it ends, not before.
+        done.add_done_callback(lambda _: (own.release(), self.total.release()))
+        return await asyncio.shield(done)
+
+
+def _in_thread(call: Callable[[], _T]) -> "asyncio.Future[_T]":
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result = call()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits, whatever it is
+            _hand_over(loop, done.set_exception, error)
+        else:
+            _hand_over(loop, done.set_result, result)
+
+    # Daemon threads: a pool's threads are joined at exit, and one that hangs would hold the process.
+    threading.Thread(target=work, name="mint", daemon=True).start()
+    return done
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, give: Callable[[_T], None], value: _T) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop was closed while the thread still ran: nobody is left to tell
+        loop.call_soon_threadsafe(give, value)
+
+
+class LoginCache:
+    """Holds the logins of one process.
+
+    ``clock`` gives the time, ``roll`` a random number in [0, 1) for every jitter.
+    """
+
+    def __init__(
+        self,
+        observer: MintObserver,
+        *,
+        clock: Callable[[], Instant] = system_clock,
+        roll: Callable[[], float] = random.random,
+        max_threads: int = MAX_THREADS,
+        mint_seconds: float = MINT_SECONDS,
+    ) -> None:
+        self._observer, self._clock, self._roll = observer, clock, roll
+        self._threads = _Threads(asyncio.Semaphore(max_threads), MAX_THREADS_PER_ACCOUNT)
+        self._mint_seconds = mint_seconds
+        self._held: LRUCache[Minter, HeldLogin] = LRUCache(MAX_LOGINS)
+        self._failures: LRUCache[Minter, _Failure] = LRUCache(MAX_LOGINS)
+        self._flights: dict[Minter, asyncio.Task[HeldLogin | MintError]] = {}
+
+    def ready(self, minter: Minter, *, timeout_minutes: int) -> Outcome | None:
+        """Return the answer that needs no waiting, or None. One that is due is refreshed behind the caller's back."""
+        now = self._clock()
+        held = self._valid(minter, now)
+        if held is None or not held.outlives(timeout_minutes, now):
+            return None
+        if held.due(now) and not self._backing_off(minter, now):
+            self._flight(minter)
+        return Outcome("hit", held)
+
+    async def get(self, minter: Minter, *, timeout_minutes: int, wait_seconds: float) -> Outcome:
+        """Return a login that outlives the build, waiting for a mint where none is held; an older one if that fails.
+
+        Cancelling the caller cancels no mint: others may wait for it, and the next build will ask for it.
+        """
+        ready = self.ready(minter, timeout_minutes=timeout_minutes)
+        if ready is not None:
+            return ready
+        return self._settle(minter, await self._minted(minter, wait_seconds))
+
+    def held(self, minter: Minter) -> HeldLogin | None:
+        """Return the login that is held now, if it has not expired, whatever it is good for."""
+        return self._valid(minter, self._clock())
+
+    def failure(self, minter: Minter) -> MintError | None:
+        """Return the error of the last mint, until one succeeds."""
+        failure = self._failures.get(minter)
+        return failure.error if failure else None
+
+    async def close(self) -> None:
+        """Stop listening to the mints under way."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    async def _minted(self, minter: Minter, wait_seconds: float) -> HeldLogin | MintError:
+        flight = self._flights.get(minter)
+        failure = self._failures.get(minter)
+        if flight is None and failure is not None and self._clock().boot < failure.until:
+            return failure.error
+        # wait(), not wait_for(): it neither cancels the flight at the deadline nor when this waiter is cancelled.
+        done, _ = await asyncio.wait({flight or self._flight(minter)}, timeout=wait_seconds)
+        if not done:
+            return MintTimeoutError(f"no login within {wait_seconds:.0f} s", hint="the mint goes on; ask again")
+        return done.pop().result()
+
+    def _settle(self, minter: Minter, result: HeldLogin | MintError) -> Outcome:
+        now = self._clock()  # time has passed since the result was made
+        if isinstance(result, HeldLogin) and result.remaining(now) > 0:
+            return Outcome("minted", result)
+        error = result if isinstance(result, MintError) else MintTimeoutError("the login ended while it was waited for")
+        held = self._valid(minter, now)
+        if held is not None and held.usable(now):
+            return Outcome("short", held, error)
+        return Outcome("failed", error=error)
+
+    def _valid(self, minter: Minter, now: Instant) -> HeldLogin | None:
+        held = self._held.get(minter)
+        return held if held is not None and held.remaining(now) > 0 else None
+
+    def _backing_off(self, minter: Minter, now: Instant) -> bool:
+        failure = self._failures.get(minter)
+        return failure is not None and now.boot < failure.until
+
+    def _flight(self, minter: Minter) -> "asyncio.Task[HeldLogin | MintError]":
+        flight = self._flights.get(minter)
+        if flight is None:
+            flight = self._flights[minter] = asyncio.create_task(self._fly(minter), name=f"mint {minter.account}")
+            flight.add_done_callback(lambda _: self._flights.pop(minter, None))
+        return flight
+
+    async def _fly(self, minter: Minter) -> HeldLogin | MintError:
+        started = self._clock()
+        self._observer.mint_started(minter)
+        result = await self._attempt(minter, started)
+        if isinstance(result, HeldLogin):
+            self._held[minter] = result
+            self._failures.pop(minter, None)
+        else:
+            self._remember(minter, result)
+        self._observer.mint_ended(minter, seconds=self._clock().boot - started.boot, result=result)
+        return result
+
+    async def _attempt(self, minter: Minter, started: Instant) -> HeldLogin | MintError:
+        try:
+            async with asyncio.timeout(self._mint_seconds):
+                login: Login = await self._threads.run(minter.account, minter.mint)
+            return hold(login, issued=started, roll=self._roll(), previous=self._valid(minter, self._clock()))
+        except MintError as error:
+            return error.with_traceback(None)  # its frames hold the cloud's answer
+        except TimeoutError:
+            return MintTimeoutError(f"the mint did not end within {self._mint_seconds:.0f} s")
+        except Exception as error:  # noqa: BLE001 - a fault in one minter costs its account only
+            _log.error("account %s: the minter failed with %s", minter.account, type(error).__name__)
+            return CloudError(f"the minter failed with {type(error).__name__}", hint="this is a fault of ecrmint's")
+
+    def _remember(self, minter: Minter, error: MintError) -> None:
+        previous = self._failures.get(minter)
+        if error.definite:
+            self._held.pop(minter, None)  # the cloud took it back: what is held may still work, and must not
+            wait, backoff = DENIAL_SECONDS * (0.5 + 0.5 * self._roll()), FIRST_BACKOFF
+        else:
+            backoff = previous.backoff if previous else FIRST_BACKOFF
+            wait, backoff = backoff * (0.5 + 0.5 * self._roll()), min(2 * backoff, MAX_BACKOFF)
+        self._failures[minter] = _Failure(error, self._clock().boot + wait, backoff)

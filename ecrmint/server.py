@@ -1,0 +1,232 @@
+"""The process: listeners, signals, drain.
+
+Two listeners share one event loop and one cache: the runners' port, and the admin port that stays up while the other drains.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ecrmint.admin import Admin
+from ecrmint.app import Live, Runners, open_config
+from ecrmint.audit import AuditLog
+from ecrmint.cache import LoginCache
+from ecrmint.errors import EcrmintError
+from ecrmint.protocol import Limits, bounded
+from ecrmint.settings import Address, Config
+from ecrmint.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+
+# Go's clients keep an idle connection for 90 s and never repeat a POST that meets a closing one (net/http transport.go).
+KEEP_ALIVE_SECONDS: Final = 120
+_ADMIN_CONNECTIONS: Final = 256
+_REDIRECTING: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class ListenError(EcrmintError):
+    """A listener that can't be opened."""
+
+    code = "listen"
+
+
+class _Listener(uvicorn.Server):
+    """One listener; the signals are ours, not its."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(slots=True)
+class Server:
+    """Everything that one process serves with."""
+
+    runners: Runners
+    admin: Admin
+    cache: LoginCache
+
+    @property
+    def live(self) -> Live:
+        """The configuration in force."""
+        return self.runners.live
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, drain, and return. Raises: ListenError."""
+    with contextlib.ExitStack() as stack:
+        settings = config.settings
+        sockets = [stack.enter_context(_bind(address, name)) for address, name in _addresses(config)]
+        audit = _open_audit(settings.audit.file)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config, audit, runners_socket=sockets[0], admin_socket=sockets[1]))
+
+
+def _addresses(config: Config) -> Sequence[tuple[Address, str]]:
+    return ((config.settings.listen, "listen"), (config.settings.admin, "admin"))
+
+
+def _bind(address: Address, name: str) -> socket.socket:
+    """Return a listening socket; one for both IP versions where no host is named (uvicorn's own ``::`` is IPv6 only)."""
+    try:
+        if address.host is not None:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            return socket.create_server((address.host, address.port), family=family, backlog=2048)
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", address.port), family=socket.AF_INET6, backlog=2048, dualstack_ipv6=True)
+        return socket.create_server(("", address.port), backlog=2048)
+    except OSError as error:
+        _explain(error, address, name)
+
+
+def _explain(error: OSError, address: Address, name: str) -> NoReturn:
+    reasons = {
+        errno.EADDRINUSE: "another program listens there already",
+        errno.EACCES: "this user may not listen there (ports under 1024 need a capability)",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }
+    reason = reasons.get(error.errno or 0, error.strerror or type(error).__name__)
+    raise ListenError(f"can't listen on {address} ({name}): {reason}") from None
+
+
+def _open_audit(path: str) -> AuditLog:
+    try:
+        return AuditLog(path)
+    except OSError as error:
+        raise ListenError(f"can't open the audit file {path}: {error.strerror}") from None
+
+
+async def _serve(
+    config: Config, audit: AuditLog, *, runners_socket: socket.socket, admin_socket: socket.socket
+) -> None:
+    metrics = Metrics()
+    cache = LoginCache(metrics)
+    runners = Runners(open_config(config, cache), metrics=metrics, audit=audit)
+    admin = Admin(lambda: runners.live, cache, metrics)
+    metrics.config(config.sha256)
+    stop = _Stop()
+    limits = Limits(max_connections=config.settings.max_connections)
+    front = _listener(runners.app(), bounded(limits, runners.audit_refusal), config)
+    back = _listener(admin.app(), HttpToolsProtocol, None)
+    async with _running(back, admin_socket), _running(front, runners_socket):
+        admin.phase = "serving"
+        _announce(config, runners_socket, admin_socket)
+        await stop.wait()
+        admin.phase = "draining"
+        # Runners never ask twice: until every load balancer has heard of it, requests are still taken (design section 6).
+        _log.info("draining: requests are answered for %.0f s more", stop.delay(config.settings.drain.delay))
+        await stop.wait_again(stop.delay(config.settings.drain.delay))
+    await cache.close()
+    _log.info("stopped")
+
+
+class _Stop:
+    """SIGTERM and SIGINT. A person's SIGINT skips the wait for load balancers, and so does a second signal."""
+
+    def __init__(self) -> None:
+        self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self._first: signal.Signals | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._signals.put_nowait, number)
+
+    async def wait(self) -> None:
+        self._first = await self._signals.get()
+
+    def delay(self, configured_seconds: float) -> float:
+        return 0.0 if self._first == signal.SIGINT else configured_seconds
+
+    async def wait_again(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._signals.get(), seconds)
+
+
+def _listener(app: ASGIApp, protocol: type[HttpToolsProtocol], config: Config | None) -> _Listener:
+    """Return a listener: the runners' one has a configuration with TLS and a drain, the admin's has none."""
+    settings = config.settings if config else None
+    server = _Listener(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(settings.drain.grace) if settings else 1,
+        )
+    )
+    server.config.load()
+    if settings and settings.tls:
+        server.config.ssl = _tls(settings.tls.cert_file, settings.tls.key_file)
+    return server
+
+
+def _tls(cert_file: str, key_file: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ListenError(f"can't use {cert_file} with {key_file}: {error.strerror or error}") from None
+    return context
+
+
+@contextlib.asynccontextmanager
+async def _running(listener: _Listener, listening: socket.socket) -> AsyncIterator[None]:
+    task = asyncio.create_task(listener.serve(sockets=[listening]))
+    while not listener.started and not task.done():
+        await asyncio.sleep(0.001)
+    try:
+        yield
+    finally:
+        listener.should_exit = True
+        await task
+
+
+def _announce(config: Config, runners_socket: socket.socket, admin_socket: socket.socket) -> None:
+    settings = config.settings
+    for warning in config.warnings:
+        _log.warning("%s", warning)
+    for name in _redirections(config, os.environ):
+        _log.warning("calls to the cloud go elsewhere: %s", name)
+    _log.info("runners: %s%s", _url(runners_socket, tls=settings.tls is not None), settings.path)
+    _log.info("admin: %s", _url(admin_socket, tls=False))
+    _log.info(
+        "%d accounts, %d rules, configuration %s", len(settings.accounts), len(settings.rules), config.sha256[:12]
+    )
+
+
+def _url(listening: socket.socket, *, tls: bool) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _redirections(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Return what sends a cloud's calls elsewhere: keys of ``endpoints``, and variables by name, without user or query."""
+    variables = [name for name in environ if name.startswith("AWS_ENDPOINT_URL") or name.upper() in _REDIRECTING]
+    set_keys = config.settings.endpoints.model_fields_set
+    return [f"endpoints.{key}" for key in sorted(set_keys)] + [
+        f"{name}={_without_userinfo(environ[name])}" for name in sorted(variables)
+    ]
+
+
+def _without_userinfo(value: str) -> str:
+    parts = urlsplit(value)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.hostname else value

@@ -1,0 +1,142 @@
+"""Metrics and logs.
+
+A label's value comes from a closed set or from the configuration, never a slug: anybody can make those up. The names are
+those of design section 7.
+"""
+
+import json
+import logging
+import platform
+import sys
+import time
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ecrmint import __version__
+from ecrmint.audit import RequestOutcome, timestamp
+from ecrmint.broker import Answer
+from ecrmint.errors import MintError
+from ecrmint.minters import Minter
+from ecrmint.tokens import HeldLogin, Instant
+
+LogFormat = Literal["json", "text"]
+
+_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+_MINT_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_REMAINING_SECONDS: Final = (0, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 6 * 3600, 8 * 3600, 10 * 3600, 12 * 3600)
+# Their DEBUG lines print credentials, tokens and signed headers (measured with botocore 1.44 and google-auth 2.62).
+_TALKATIVE: Final = ("boto3", "botocore", "google", "httpcore2", "httpx2", "s3transfer", "urllib3")
+
+
+class Metrics:
+    """The process's metrics in a registry of their own. Children are looked up once for each set of labels."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Requests answered.", "outcome", "reason")
+        self._durations = self._histogram("request_duration_seconds", "Time to an answer.", _REQUEST_SECONDS, "outcome")
+        self._decisions = self._counter("decisions", "What the rules said.", "decision")
+        self._mints = self._counter("mints", "Logins asked of a cloud.", "account", "provider", "outcome", "error_class")
+        self._mint_durations = self._histogram("mint_duration_seconds", "Time of a mint.", _MINT_SECONDS, "provider", "call")
+        self._cache_requests = self._counter("cache_requests", "How logins were found.", "account", "kind")
+        self._remaining = self._histogram(
+            "handout_remaining_seconds", "Seconds that a login had left when handed out.", _REMAINING_SECONDS, "provider"
+        )
+        self._short = self._counter("short_handouts", "Logins handed out that may not outlive the build.", "account")
+        self._expiry = self._gauge("login_expiry_timestamp_seconds", "When the newest login ends.", "account")
+        self._config_info = self._gauge("config_info", "The configuration in force.", "sha256")
+        self.requests_in_flight = self._gauge("requests_in_flight", "Requests under way.")
+        self.mints_in_flight = self._gauge("mints_in_flight", "Mints under way.")
+        self.audit_failures = self._counter("audit_failures", "Audit lines that could not be written.")
+        self._gauge("build_info", "This program.", "version", "python").labels(__version__, platform.python_version()).set(1)
+        self._request_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
+    def request(self, *, outcome: RequestOutcome, reason: str, seconds: float) -> None:
+        """Count one request."""
+        children = self._request_children.get((outcome, reason))
+        if children is None:
+            children = (self._requests.labels(outcome, reason), self._durations.labels(outcome))
+            self._request_children[outcome, reason] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def answer(self, answer: Answer, *, now: Instant) -> None:
+        """Count what the rules said and how each login was found."""
+        self._decisions.labels(answer.decision.reason).inc()
+        for minter, outcome in answer.outcomes.items():
+            self._cache_requests.labels(minter.account, outcome.kind).inc()
+            if outcome.held is not None:
+                self._remaining.labels(minter.provider).observe(outcome.held.remaining(now))
+            if outcome.kind == "short":
+                self._short.labels(minter.account).inc()
+
+    def mint_started(self, minter: Minter) -> None:  # noqa: ARG002 - the observer's form
+        """Count a mint under way."""
+        self.mints_in_flight.inc()
+
+    def mint_ended(self, minter: Minter, *, seconds: float, result: HeldLogin | MintError) -> None:
+        """Count a mint and note when its login ends."""
+        self.mints_in_flight.dec()
+        self._mint_durations.labels(minter.provider, "mint").observe(seconds)
+        if isinstance(result, MintError):
+            self._mints.labels(minter.account, minter.provider, "failure", result.code).inc()
+            return
+        self._mints.labels(minter.account, minter.provider, "success", "").inc()
+        if result.login.expires_at is not None:
+            self._expiry.labels(minter.account).set(result.login.expires_at)
+
+    def config(self, sha256: str) -> None:
+        """Say which configuration is in force."""
+        self._config_info.clear()
+        self._config_info.labels(sha256).set(1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"ecrmint_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"ecrmint_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"ecrmint_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line, of named fields only: an SDK's extras can hold live tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class _TextFormatter(logging.Formatter):
+    """For a person at a terminal."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A slug or header in a message must not start a line of its own.
+        return super().format(record).replace("\r", "\\r") if record.exc_info else _one_line(super().format(record))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def configure_logging(*, log_format: LogFormat, level: str) -> None:
+    """Send all logs to standard error, in one shape; standard output is the audit's."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
