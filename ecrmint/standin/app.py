@@ -1,0 +1,67 @@
+"""Assembles the stand-in cloud: one address for every service, 501 for all that is not known."""
+
+from email.utils import formatdate
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ecrmint.standin import ecr, registry, sts
+from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.faults import Failure
+from ecrmint.standin.operation import Operation, run, unknown
+from ecrmint.standin.sigv4 import SignedRequest
+
+
+def build_app(cloud: Cloud) -> Starlette:
+    """Return the server of that cloud."""
+
+    async def aws(request: Request) -> Response:
+        return await run(cloud, _aws_operation(cloud, await _signed(request)))
+
+    async def ping(request: Request) -> Response:
+        return await run(cloud, registry.operation(cloud, request))
+
+    async def nothing(request: Request, _: Exception) -> Response:
+        return await run(cloud, unknown(f"{request.method} {request.url.path}", "", _refuse))
+
+    return Starlette(
+        routes=[Route("/", aws, methods=["POST"]), Route("/v2/", ping)],
+        exception_handlers={404: nothing, 405: nothing},
+        middleware=[Middleware(_DatedAnswers, cloud=cloud)],
+    )
+
+
+def _aws_operation(cloud: Cloud, request: SignedRequest) -> Operation:
+    if "x-amz-target" in request.headers:
+        return ecr.operation(cloud, request)
+    return sts.operation(cloud, request)
+
+
+async def _signed(request: Request) -> SignedRequest:
+    path = request.scope["raw_path"].decode("ascii")
+    return SignedRequest(request.method, path, request.url.query, dict(request.headers), await request.body())
+
+
+def _refuse(failure: Failure) -> Response:
+    return JSONResponse({"error": failure.message}, failure.status)
+
+
+class _DatedAnswers:
+    """Dates every answer by the cloud's own clock: clients tell from it that theirs is wrong."""
+
+    def __init__(self, app: ASGIApp, cloud: Cloud) -> None:
+        self._app = app
+        self._cloud = cloud
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Date"] = formatdate(self._cloud.clock(), usegmt=True)
+            await send(message)
+
+        await self._app(scope, receive, send_dated)

@@ -1,0 +1,153 @@
+"""The state of the stand-in cloud: who exists, who trusts whom, what was issued, and what shall go wrong.
+
+Tests and the demo build a world with the ``add_...`` and ``allow_...`` methods; the other files of this package are the
+protocols that ask it. All times are epoch seconds of ``clock``, the cloud's own.
+"""
+
+import secrets
+import string
+import time
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from json import dumps
+from math import inf
+from typing import Final
+
+from ecrmint.standin.faults import Api, Call, Faults
+from ecrmint.tokens import Secret
+
+NO_TOKEN: Final = Secret("")  # what a user's key has instead of a session token
+ECR_LIFE: Final = 12 * 3600.0  # seconds; always, says the API reference of GetAuthorizationToken
+_ID_LETTERS: Final = string.ascii_uppercase + "234567"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A key that requests are signed with: a user's, or that of a role's session."""
+
+    id: str
+    secret: Secret
+    arn: str  # as GetCallerIdentity names its bearer
+    principal: str  # as a trust policy names its bearer: the user, or the session's role
+    session_token: Secret = NO_TOKEN
+    expires_at: float = inf
+
+    @property
+    def account(self) -> str:
+        """The 12 digits of the bearer's account."""
+        return account_of(self.arn)
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it came from a role."""
+        return self.expires_at < inf
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """An IAM role: which principals may assume it, and what else they must say."""
+
+    arn: str
+    trust: frozenset[str]  # ARNs of users and roles, or arn:aws:iam::ACCOUNT:root for all of an account
+    external_id: str | None
+    max_session: int  # seconds
+    id: str
+
+    def admits(self, caller: AccessKey, external_id: str | None) -> bool:
+        """Say whether that caller may assume it. An external id that nobody asked for does no harm, as in AWS."""
+        partition = caller.arn.split(":")[1]
+        trusted = self.trust & {caller.principal, f"arn:{partition}:iam::{caller.account}:root"}
+        return bool(trusted) and self.external_id in (None, external_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EcrLogin:
+    """What GetAuthorizationToken issued: the exact hosts that it opens, and until when."""
+
+    hosts: frozenset[str]
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Cloud:
+    """One world of accounts. Not for several servers at once; its methods may be called from any thread."""
+
+    clock: Callable[[], float] = time.time
+    faults: defaultdict[Api, Faults] = field(default_factory=lambda: defaultdict(Faults))
+    calls: list[Call] = field(default_factory=list)
+    keys: dict[str, AccessKey] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)
+
+    def calls_to(self, api: Api) -> list[Call]:
+        """Return the calls of one API in the order of their arrival."""
+        return [call for call in self.calls if call.api == api]
+
+    def life(self, api: Api, seconds: float) -> float:
+        """Return how long that API's next issue lives: ``seconds``, or what its faults say instead."""
+        override = self.faults[api].life
+        return seconds if override is None else override
+
+    def add_key(self, arn: str) -> AccessKey:
+        """Add a long-lived access key of that IAM user (its account is in the ARN) and return it."""
+        return self._add(AccessKey(_random_id("AKIA"), _random_secret(30), arn, arn))
+
+    def add_role(self, arn: str, *, trust: list[str], external_id: str | None = None, max_session: int = 3600) -> None:
+        """Add a role that the principals in ``trust`` may assume, for ``max_session`` seconds at most."""
+        self.roles[arn] = Role(arn, frozenset(trust), external_id, max_session, _random_id("AROA"))
+
+    def remove_role(self, arn: str) -> None:
+        """Delete a role; its sessions live on."""
+        del self.roles[arn]
+
+    def issue_session(self, role: Role, *, name: str, seconds: float) -> AccessKey:
+        """Return temporary credentials of a role."""
+        partition, account, role_name = role.arn.split(":")[1], account_of(role.arn), role.arn.rsplit("/", 1)[-1]
+        return self._add(
+            AccessKey(
+                _random_id("ASIA"),
+                _random_secret(30),
+                arn=f"arn:{partition}:sts::{account}:assumed-role/{role_name}/{name}",
+                principal=role.arn,
+                session_token=_random_secret(300),
+                expires_at=self.clock() + seconds,
+            )
+        )
+
+    def issue_ecr_login(self, hosts: frozenset[str], *, seconds: float) -> tuple[Secret, EcrLogin]:
+        """Return a new password for the user ``AWS`` and what it opens."""
+        login = EcrLogin(hosts, self.clock() + seconds)
+        password = _ecr_password(login.expires_at)
+        self.ecr_logins[password] = login
+        return password, login
+
+    def _add(self, key: AccessKey) -> AccessKey:
+        self.keys[key.id] = key
+        return key
+
+
+def account_of(arn: str) -> str:
+    """Return the account in an ARN."""
+    return arn.split(":")[4]
+
+
+def _random_id(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
+
+
+def _random_secret(size: int) -> Secret:
+    return Secret(b64encode(secrets.token_bytes(size)).decode())
+
+
+def _ecr_password(expires_at: float) -> Secret:
+    """Return one of the form and size of the real ones (about 1.9 KB): code that cuts long passwords shall break."""
+    parts = {
+        "payload": b64encode(secrets.token_bytes(780)).decode(),
+        "datakey": b64encode(secrets.token_bytes(184)).decode(),
+        "version": "2",
+        "type": "DATA_KEY",
+        "expiration": int(expires_at),
+    }
+    return Secret(b64encode(dumps(parts).encode()).decode())

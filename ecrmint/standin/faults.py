@@ -1,0 +1,52 @@
+"""What can be made to go wrong in the stand-in cloud, and the record of who called what."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Api = Literal[
+    "sts.AssumeRole",
+    "sts.GetCallerIdentity",
+    "ecr.GetAuthorizationToken",
+    "google.metadata",
+    "google.token",
+    "google.generateAccessToken",
+    "registry.v2",
+    "unknown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it arrived, without any secret. ``caller`` is the identity that the call claims, "" for none."""
+
+    api: Api
+    caller: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error answer: HTTP status, the API's own code, and its text. Each API writes it in its own shape."""
+
+    status: int
+    code: str
+    message: str = ""
+
+
+class RefusedError(Exception):
+    """A call that is answered with a failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.code)
+
+
+@dataclass(slots=True)
+class Faults:
+    """The knobs of one API; may be turned from any thread while the server runs."""
+
+    latency: float = 0.0  # seconds before the answer
+    throttles: int = 0  # so many of the next calls are throttled
+    error: Failure | None = None  # answered to every call
+    life: float | None = None  # seconds until what is issued expires, instead of the real length
+    truncated: bool = False  # the second half of the body is left out, under the same status

@@ -1,0 +1,28 @@
+"""The stand-in cloud for tests: a clock that real clients can live with, and a world that is cleaned between tests."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ecrmint.standin.cloud import Cloud
+
+
+@dataclass
+class OffsetClock:
+    """The real clock, moved: boto3 and google-auth sign with the real one, so the cloud's may only be some way off."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.seconds
+
+
+@contextmanager
+def cleaned(cloud: Cloud) -> Iterator[Cloud]:
+    """Yield that cloud without a recorded call, and put right afterwards what the test made go wrong."""
+    cloud.calls.clear()
+    yield cloud
+    cloud.faults.clear()
+    if isinstance(cloud.clock, OffsetClock):
+        cloud.clock.seconds = 0.0

@@ -1,0 +1,471 @@
+"""The stand-in's STS, ECR and registry, asked by the real clients: boto3 over loopback, HTTP Basic for the registry."""
+
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import boto3
+import httpx2
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from support.standin import OffsetClock, cleaned
+
+from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.standin.faults import Call, Failure, Faults
+from ecrmint.standin.server import StandinServer
+from ecrmint.tokens import Secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import AssumeRoleResponseTypeDef
+
+USER = "arn:aws:iam::111111111111:user/ci"
+STRANGER = "arn:aws:iam::333333333333:user/stranger"
+OPEN_ROLE = "arn:aws:iam::111111111111:role/open"
+GUARDED_ROLE = "arn:aws:iam::222222222222:role/team/guarded"
+CHAINED_ROLE = "arn:aws:iam::444444444444:role/chained"
+ROLE_OF_ROOT = "arn:aws:iam::555555555555:role/whole-account"
+LONG_ROLE = "arn:aws:iam::111111111111:role/long"
+HOST = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
+# Without the client's own checks of parameters: the server's are asked.
+CONFIG = Config(
+    parameter_validation=False, retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=5
+)
+SESSION = boto3.Session()
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a client signs with."""
+
+    id: str
+    secret: str
+    token: str | None = None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StandinServer]:
+    cloud = Cloud(clock=OffsetClock())
+    cloud.add_role(OPEN_ROLE, trust=[USER])
+    cloud.add_role(GUARDED_ROLE, trust=[USER], external_id="drone")
+    cloud.add_role(CHAINED_ROLE, trust=[OPEN_ROLE], max_session=43200)
+    cloud.add_role(ROLE_OF_ROOT, trust=["arn:aws:iam::111111111111:root"])
+    cloud.add_role(LONG_ROLE, trust=[USER], max_session=43200)
+    with StandinServer(cloud) as running:
+        yield running
+
+
+@pytest.fixture
+def cloud(server: StandinServer) -> Iterator[Cloud]:
+    with cleaned(server.cloud) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def key(cloud: Cloud) -> Key:
+    return used(cloud.add_key(USER))
+
+
+def used(key: AccessKey) -> Key:
+    return Key(key.id, key.secret.reveal())
+
+
+def sts(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> "STSClient":
+    return SESSION.client(
+        "sts",
+        region_name=region,
+        endpoint_url=server.url,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
+        aws_session_token=key.token,
+        config=CONFIG,
+    )
+
+
+def ecr(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> "ECRClient":
+    return SESSION.client(
+        "ecr",
+        region_name=region,
+        endpoint_url=server.url,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
+        aws_session_token=key.token,
+        config=CONFIG,
+    )
+
+
+def assume(server: StandinServer, key: Key, role: str, **more: str | int) -> Key:
+    call: Callable[..., AssumeRoleResponseTypeDef] = sts(server, key).assume_role
+    issued = call(**{"RoleArn": role, "RoleSessionName": "ecrmint", **more})["Credentials"]
+    return Key(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+
+
+def login(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> tuple[str, str]:
+    (data,) = ecr(server, key, region=region).get_authorization_token()["authorizationData"]
+    username, _, password = b64decode(data["authorizationToken"]).decode().partition(":")
+    return username, password
+
+
+def ping(server: StandinServer, host: str, auth: tuple[str, str] | None) -> int:
+    return httpx2.get(f"{server.url}/v2/", headers={"Host": host}, auth=auth).status_code
+
+
+def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
+    response = error.value.response
+    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
+
+
+def test_a_key_learns_who_it_is(server: StandinServer, key: Key) -> None:
+    answer = sts(server, key).get_caller_identity()
+    assert (answer["Arn"], answer["Account"]) == (USER, "111111111111")
+
+
+def test_a_trusted_caller_gets_a_session_that_is_the_roles(server: StandinServer, key: Key) -> None:
+    session = assume(server, key, OPEN_ROLE)
+    assert sts(server, session).get_caller_identity()["Arn"] == "arn:aws:sts::111111111111:assumed-role/open/ecrmint"
+
+
+def test_the_answer_names_the_role_and_lasts_as_long_as_asked(server: StandinServer, key: Key) -> None:
+    answer = sts(server, key).assume_role(
+        RoleArn=GUARDED_ROLE, RoleSessionName="ecrmint", ExternalId="drone", DurationSeconds=900
+    )
+    left = answer["Credentials"]["Expiration"].timestamp() - datetime.now(UTC).timestamp()
+    assert answer["AssumedRoleUser"]["Arn"] == "arn:aws:sts::222222222222:assumed-role/guarded/ecrmint"
+    assert 890 < left <= 900
+
+
+@pytest.mark.parametrize(
+    ("role", "more"),
+    [
+        (GUARDED_ROLE, {}),
+        (GUARDED_ROLE, {"ExternalId": "other"}),
+        (CHAINED_ROLE, {}),
+        ("arn:aws:iam::222222222222:role/none", {}),
+    ],
+    ids=["no external id", "other external id", "not trusted", "no such role"],
+)
+def test_every_refused_role_gets_the_same_answer(
+    server: StandinServer, key: Key, role: str, more: dict[str, str]
+) -> None:
+    with pytest.raises(ClientError) as error:
+        assume(server, key, role, **more)
+    assert code(error) == (403, "AccessDenied")
+    assert error.value.response["Error"]["Message"] == (
+        f"User: {USER} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    )
+
+
+def test_an_external_id_that_nobody_asked_for_does_no_harm(server: StandinServer, key: Key) -> None:
+    assert assume(server, key, OPEN_ROLE, ExternalId="drone").token
+
+
+def test_a_role_may_trust_a_whole_account_and_no_other(server: StandinServer, key: Key) -> None:
+    assert assume(server, key, ROLE_OF_ROOT).token
+    stranger = used(server.cloud.add_key(STRANGER))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(server, stranger, ROLE_OF_ROOT)
+
+
+def test_a_removed_role_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.add_role("arn:aws:iam::111111111111:role/brief", trust=[USER])
+    cloud.remove_role("arn:aws:iam::111111111111:role/brief")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(server, key, "arn:aws:iam::111111111111:role/brief")
+
+
+def test_a_role_assumes_the_next_for_an_hour_at_most(server: StandinServer, key: Key) -> None:
+    session = assume(server, key, OPEN_ROLE)
+    assert assume(server, session, CHAINED_ROLE, DurationSeconds=3600).token
+    with pytest.raises(ClientError, match="role chaining") as error:
+        assume(server, session, CHAINED_ROLE, DurationSeconds=3601)
+    assert code(error) == (400, "ValidationError")
+
+
+@pytest.mark.parametrize(
+    ("role", "more"),
+    [
+        (OPEN_ROLE, {"DurationSeconds": 899}),
+        (OPEN_ROLE, {"DurationSeconds": 3601}),
+        (LONG_ROLE, {"DurationSeconds": 43201}),
+        (OPEN_ROLE, {"RoleSessionName": "org/repo"}),
+        (OPEN_ROLE, {"RoleSessionName": "x" * 65}),
+        (OPEN_ROLE, {"ExternalId": "white space"}),
+        ("arn:aws:iam::111111111111:user/not-a-role", {}),
+        (OPEN_ROLE, {"Policy": " " * 2049}),
+    ],
+    ids=["short", "over role's", "over 12 h", "slash in name", "long name", "external id", "not a role", "long policy"],
+)
+def test_aws_limits_are_kept(server: StandinServer, key: Key, role: str, more: dict[str, str | int]) -> None:
+    with pytest.raises(ClientError) as error:
+        assume(server, key, role, **more)
+    assert code(error) == (400, "ValidationError")
+
+
+def test_twelve_hours_are_given_where_the_role_allows_them(server: StandinServer, key: Key) -> None:
+    assert assume(server, key, LONG_ROLE, DurationSeconds=43200).token
+
+
+def test_a_session_policy_must_be_json(server: StandinServer, key: Key) -> None:
+    assert assume(server, key, OPEN_ROLE, Policy='{"Version": "2012-10-17", "Statement": []}').token
+    with pytest.raises(ClientError) as error:
+        assume(server, key, OPEN_ROLE, Policy="{")
+    assert code(error) == (400, "MalformedPolicyDocument")
+
+
+def test_a_parameter_that_is_not_known_is_501(server: StandinServer, key: Key) -> None:
+    with pytest.raises(ClientError, match="SourceIdentity") as error:
+        assume(server, key, OPEN_ROLE, SourceIdentity="someone")
+    assert code(error) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "from_sts", "from_ecr"),
+    [
+        (
+            lambda key: Key("AKIAAAAAAAAAAAAAAAAA", key.secret),
+            (403, "InvalidClientTokenId"),
+            (400, "UnrecognizedClientException"),
+        ),
+        (lambda key: Key(key.id, "wrong"), (403, "SignatureDoesNotMatch"), (400, "InvalidSignatureException")),
+        (
+            lambda key: Key(key.id, key.secret, "token"),
+            (403, "InvalidClientTokenId"),
+            (400, "UnrecognizedClientException"),
+        ),
+    ],
+    ids=["unknown key", "wrong secret", "a token that is not the key's"],
+)
+def test_a_bad_key_is_refused_as_each_service_does(
+    server: StandinServer, key: Key, spoil: object, from_sts: tuple[int, str], from_ecr: tuple[int, str]
+) -> None:
+    assert callable(spoil)
+    bad = spoil(key)
+    with pytest.raises(ClientError) as error:
+        sts(server, bad).get_caller_identity()
+    assert code(error) == from_sts
+    with pytest.raises(ClientError) as error:
+        ecr(server, bad).get_authorization_token()
+    assert code(error) == from_ecr
+
+
+def test_a_session_key_without_its_token_is_refused(server: StandinServer, key: Key) -> None:
+    session = assume(server, key, OPEN_ROLE)
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        ecr(server, Key(session.id, session.secret)).get_authorization_token()
+
+
+def test_an_expired_session_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["sts.AssumeRole"].life = 60
+    session = assume(server, key, OPEN_ROLE)
+    assert login(server, session)
+    cloud.clock = OffsetClock(61)
+    with pytest.raises(ClientError) as error:
+        ecr(server, session).get_authorization_token()
+    assert code(error) == (400, "ExpiredTokenException")
+    with pytest.raises(ClientError) as error:
+        sts(server, session).get_caller_identity()
+    assert code(error) == (403, "ExpiredToken")
+
+
+@pytest.mark.parametrize(
+    ("offset", "text"), [(1000, "Signature expired"), (-1000, "Signature not yet current")], ids=["late", "early"]
+)
+def test_a_date_that_is_too_far_off_is_refused_and_the_answer_tells_the_clouds_time(
+    server: StandinServer, cloud: Cloud, key: Key, offset: float, text: str
+) -> None:
+    cloud.clock = OffsetClock(offset)
+    with pytest.raises(ClientError, match=text) as error:
+        sts(server, key).get_caller_identity()
+    date = parsedate_to_datetime(error.value.response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert code(error) == (403, "SignatureDoesNotMatch")
+    assert abs((date - datetime.now(UTC)).total_seconds() - offset) < 5
+
+
+def test_an_unsigned_call_is_refused(server: StandinServer, cloud: Cloud) -> None:
+    by_form = httpx2.post(server.url, data={"Action": "GetCallerIdentity", "Version": "2011-06-15"})
+    target = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
+    by_json = httpx2.post(server.url, content=b"{}", headers={"X-Amz-Target": target})
+    assert (by_form.status_code, "MissingAuthenticationToken" in by_form.text) == (403, True)
+    assert (by_json.status_code, by_json.json()["__type"]) == (400, "MissingAuthenticationTokenException")
+    assert [call.caller for call in cloud.calls] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint"),
+    [
+        ("eu-west-1", "https://111111111111.dkr.ecr.eu-west-1.amazonaws.com"),
+        ("us-gov-west-1", "https://111111111111.dkr.ecr.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "https://111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "https://111111111111.dkr.ecr.eusc-de-east-1.amazonaws.eu"),
+    ],
+)
+def test_a_login_is_for_the_callers_account_and_the_asked_region(
+    server: StandinServer, key: Key, region: str, endpoint: str
+) -> None:
+    (data,) = ecr(server, key, region=region).get_authorization_token()["authorizationData"]
+    left = data["expiresAt"].timestamp() - datetime.now(UTC).timestamp()
+    assert data["proxyEndpoint"] == endpoint
+    assert 43190 < left <= 43200
+
+
+def test_passwords_are_as_long_as_the_real_ones_and_never_the_same(server: StandinServer, key: Key) -> None:
+    passwords = {login(server, key)[1] for _ in range(3)}
+    assert len(passwords) == 3
+    assert {1800 <= len(password) <= 2048 for password in passwords} == {True}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        HOST,
+        "222222222222.dkr.ecr-fips.eu-west-1.amazonaws.com",
+        "222222222222.dkr-ecr.eu-west-1.on.aws",
+        "222222222222.dkr-ecr-fips.eu-west-1.on.aws",
+    ],
+)
+def test_a_minted_login_opens_its_registry(server: StandinServer, key: Key, host: str) -> None:
+    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
+    assert ping(server, host, login(server, session)) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "111111111111.dkr.ecr.eu-west-1.amazonaws.com",
+        "222222222222.dkr.ecr.eu-west-2.amazonaws.com",
+        f"{HOST}.cn",
+        f"{HOST}.evil.example",
+        "europe-docker.pkg.dev",
+        "127.0.0.1",
+    ],
+)
+def test_a_minted_login_opens_no_other_registry(server: StandinServer, key: Key, host: str) -> None:
+    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
+    assert ping(server, host, login(server, session)) == 401
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: None,
+        lambda login: ("aws", login[1]),
+        lambda login: ("oauth2accesstoken", login[1]),
+        lambda login: ("AWS", login[1][:-1]),
+        lambda _: ("AWS", ""),
+    ],
+    ids=["none", "user in lower case", "Google's user", "cut password", "empty password"],
+)
+def test_a_login_that_was_not_issued_is_challenged(server: StandinServer, key: Key, spoil: object) -> None:
+    assert callable(spoil)
+    host = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
+    answer = httpx2.get(f"{server.url}/v2/", headers={"Host": host}, auth=spoil(login(server, key)))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == f'Basic realm="https://{host}/"'
+    assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
+
+
+def test_a_login_ends_when_it_said_so(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["ecr.GetAuthorizationToken"].life = 100
+    auth = login(server, key)
+    host = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
+    cloud.clock = OffsetClock(95)
+    assert ping(server, host, auth) == 200
+    cloud.clock = OffsetClock(101)
+    assert ping(server, host, auth) == 401
+
+
+def test_throttling_lasts_as_many_calls_as_asked(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["sts.GetCallerIdentity"].throttles = 1
+    cloud.faults["ecr.GetAuthorizationToken"].throttles = 1
+    with pytest.raises(ClientError) as error:
+        sts(server, key).get_caller_identity()
+    assert code(error) == (400, "Throttling")
+    with pytest.raises(ClientError) as error:
+        ecr(server, key).get_authorization_token()
+    assert code(error) == (400, "ThrottlingException")
+    assert sts(server, key).get_caller_identity()["Arn"] == USER
+    assert login(server, key)
+
+
+def test_a_set_error_is_answered_until_it_is_taken_away(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["ecr.GetAuthorizationToken"].error = Failure(500, "ServerException", "on purpose")
+    for _ in range(2):
+        with pytest.raises(ClientError, match="on purpose") as error:
+            ecr(server, key).get_authorization_token()
+        assert code(error) == (500, "ServerException")
+    cloud.faults["ecr.GetAuthorizationToken"].error = None
+    assert login(server, key)
+
+
+def test_a_truncated_answer_has_no_login_in_it(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["ecr.GetAuthorizationToken"].truncated = True
+    assert "authorizationData" not in ecr(server, key).get_authorization_token()
+
+
+def test_latency_is_waited_for(server: StandinServer, cloud: Cloud) -> None:
+    cloud.faults["registry.v2"] = Faults(latency=60)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(f"{server.url}/v2/", timeout=0.05)
+
+
+def test_calls_are_recorded_without_any_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
+    auth = login(server, session)
+    ping(server, HOST, auth)
+    caller = "arn:aws:sts::222222222222:assumed-role/guarded/ecrmint"
+    assert cloud.calls == [
+        Call("sts.AssumeRole", USER, GUARDED_ROLE),
+        Call("ecr.GetAuthorizationToken", caller, "eu-west-1"),
+        Call("registry.v2", "AWS", HOST),
+    ]
+    assert cloud.calls_to("registry.v2") == [Call("registry.v2", "AWS", HOST)]
+
+
+def test_what_is_not_known_is_501_and_recorded(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    with pytest.raises(ClientError) as error:
+        ecr(server, key).describe_repositories()
+    assert code(error)[0] == 501
+    with pytest.raises(ClientError) as error:
+        sts(server, key).get_session_token()
+    assert code(error)[0] == 501
+    assert httpx2.get(f"{server.url}/v2/app/manifests/latest").status_code == 501
+    assert httpx2.put(f"{server.url}/v2/").status_code == 501
+    assert [call.target for call in cloud.calls_to("unknown")] == [
+        "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
+        "GetSessionToken",
+        "GET /v2/app/manifests/latest",
+        "PUT /v2/",
+    ]
+
+
+def test_the_state_shows_no_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    session = assume(server, key, OPEN_ROLE)
+    _, password = login(server, session)
+    shown = repr(cloud)
+    assert Secret(password) in cloud.ecr_logins
+    assert [text in shown for text in (key.secret, session.secret, session.token or "", password)] == [False] * 4
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104  # refused is what we want
+def test_only_loopback_is_served(host: str) -> None:
+    with pytest.raises(ValueError, match="loopback alone"):
+        StandinServer(Cloud(), host=host)
+
+
+def test_a_taken_port_is_the_callers_to_know(server: StandinServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        StandinServer(Cloud(), port=int(server.url.rsplit(":", 1)[1])).start()
+
+
+def test_a_stopped_server_is_gone_at_once_even_while_it_is_asked() -> None:
+    cloud = Cloud()
+    cloud.faults["registry.v2"].latency = 60
+    with StandinServer(cloud, host="::1") as server, pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(f"{server.url}/v2/", timeout=0.05)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{server.url}/v2/")
