@@ -1,7 +1,8 @@
 """The runners' endpoint: authenticate, parse, decide, mint, answer, and one audit line on every way out.
 
-It is raw ASGI under Starlette's routing: this is the hot path, and request and response objects cost as much as all checks
-together. The order of the checks is that of design section 3; the table from errors to status codes lives here alone.
+It is raw ASGI under Starlette's routing: this is the hot path, and request and response objects cost as much as all
+checks together. The order of the checks is that of design section 3; the table from errors to status codes lives here
+alone.
 """
 
 import itertools
@@ -55,7 +56,7 @@ _CLOSE: Final = (b"connection", b"close")
 _RETRY_AFTER: Final = (b"retry-after", b"1")
 
 
-class _Disconnected(Exception):  # noqa: N818 - not an error: the caller left before its answer began
+class _Disconnected(Exception):
     """The caller left before its answer began."""
 
 
@@ -133,7 +134,7 @@ class Runners:
             reply = _refusal(error)
         except _Disconnected:
             reply = _DISCONNECTED
-        except Exception as error:  # noqa: BLE001 - whatever fails, a runner is answered and the line is written
+        except Exception as error:
             _log.error("request %s: %s", seen.request_id, type(error).__name__, exc_info=True)
             reply = _INTERNAL
         finally:

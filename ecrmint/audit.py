@@ -17,9 +17,7 @@ from ecrmint.minters import Minter
 from ecrmint.tokens import Instant
 from ecrmint.wire import RegistryRequest
 
-RequestOutcome = Literal[
-    "granted", "empty", "partial", "failed", "refused", "invalid", "overloaded", "disconnected"
-]
+RequestOutcome = Literal["granted", "empty", "partial", "failed", "refused", "invalid", "overloaded", "disconnected"]
 VERSION: Final = 1
 STANDARD_OUTPUT: Final = "-"
 

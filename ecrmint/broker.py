@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def kind(self) -> AnswerKind:
-        """Granted: all that the rules say. Empty: they say nothing. Partial, failed: some or all of it can't be minted."""
+        """Granted: all that the rules say. Empty: they say nothing. Partial, failed: some or all can't be minted."""
         if not self.outcomes:
             return "empty"
         if all(outcome.held for outcome in self.outcomes.values()):
@@ -64,7 +64,7 @@ def assign_hosts(accounts: Iterable[str], minters: Mapping[str, Mapping[str, Min
 
 
 class Broker:
-    """Answers verified requests under one configuration: its rules, its accounts' minters, and a cache that outlives it."""
+    """Answers verified requests under one configuration: its rules, its minters, and a cache that outlives it."""
 
     def __init__(
         self, policy: Policy, minters: Mapping[str, Mapping[str, Minter]], cache: LoginCache, *, deadline_seconds: float
@@ -91,9 +91,7 @@ class Broker:
         return entries
 
     async def _outcomes(self, entries: Sequence[Entry], *, timeout_minutes: int) -> dict[Minter, Outcome]:
-        ready = {
-            entry.minter: self._cache.ready(entry.minter, timeout_minutes=timeout_minutes) for entry in entries
-        }
+        ready = {entry.minter: self._cache.ready(entry.minter, timeout_minutes=timeout_minutes) for entry in entries}
         missing = [minter for minter, outcome in ready.items() if outcome is None]
         if not missing:  # most requests end here: no task is made for them
             return {minter: outcome for minter, outcome in ready.items() if outcome}

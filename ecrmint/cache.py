@@ -1,8 +1,8 @@
 """Logins kept until they are no longer fresh enough, and minted once however many builds ask.
 
-The only file that starts threads or tasks for minting. It belongs to one event loop and holds no lock: every method runs
-on that loop, and no decision spans an await. A minter is its own key, so the flight's key is the cache's key. Failures are
-values, not exceptions: an exception that a thousand waiters re-raise would grow by a traceback with each of them.
+The only file that starts threads or tasks for minting. It belongs to one event loop and holds no lock: every method
+runs on that loop, and no decision spans an await. A minter is its own key, so the flight's key is the cache's key.
+Failures are values, not exceptions: one that a thousand waiters re-raise would grow by a traceback with each of them.
 
 When a login is fresh enough, due or over is decided in tokens.py (design section 4); here is what happens then.
 """
@@ -103,7 +103,7 @@ def _in_thread(call: Callable[[], _T]) -> "asyncio.Future[_T]":
     def work() -> None:
         try:
             result = call()
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits, whatever it is
+        except Exception as error:
             _hand_over(loop, done.set_exception, error)
         else:
             _hand_over(loop, done.set_result, result)
@@ -233,7 +233,7 @@ class LoginCache:
             return error.with_traceback(None)  # its frames hold the cloud's answer
         except TimeoutError:
             return MintTimeoutError(f"the mint did not end within {self._mint_seconds:.0f} s")
-        except Exception as error:  # noqa: BLE001 - a fault in one minter costs its account only
+        except Exception as error:
             _log.error("account %s: the minter failed with %s", minter.account, type(error).__name__)
             return CloudError(f"the minter failed with {type(error).__name__}", hint="this is a fault of ecrmint's")
 

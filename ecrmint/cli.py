@@ -30,8 +30,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """Short-lived docker logins for Drone builds, minted from IAM roles.
 
-    A Drone runner asks ecrmint for the logins of a pipeline's private images. Rules decide which accounts the repository
-    may use; logins are minted from the cloud's own identity system, so no cloud key is stored anywhere.
+    A Drone runner asks ecrmint for the logins of a pipeline's private images. Rules decide which accounts the
+    repository may use; logins are minted from the cloud's own identity system, so no cloud key is stored anywhere.
 
     \b
     Try it without any cloud:   ecrmint demo

@@ -1,6 +1,6 @@
 """The process: listeners, signals, drain.
 
-Two listeners share one event loop and one cache: the runners' port, and the admin port that stays up while the other drains.
+Two listeners share one event loop and one cache: the runners' port, and the admin port that outlives its drain.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ecrmint.admin import Admin
-from ecrmint.app import Live, Runners, open_config
+from ecrmint.app import Runners, open_config
 from ecrmint.audit import AuditLog
 from ecrmint.cache import LoginCache
 from ecrmint.errors import EcrmintError
@@ -32,7 +31,7 @@ from ecrmint.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 
-# Go's clients keep an idle connection for 90 s and never repeat a POST that meets a closing one (net/http transport.go).
+# Go's clients keep an idle connection for 90 s, and never repeat a POST that meets a closing one (net/http).
 KEEP_ALIVE_SECONDS: Final = 120
 _ADMIN_CONNECTIONS: Final = 256
 _REDIRECTING: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -47,23 +46,19 @@ class ListenError(EcrmintError):
 class _Listener(uvicorn.Server):
     """One listener; the signals are ours, not its."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.listening.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-@dataclass(slots=True)
-class Server:
-    """Everything that one process serves with."""
-
-    runners: Runners
-    admin: Admin
-    cache: LoginCache
-
-    @property
-    def live(self) -> Live:
-        """The configuration in force."""
-        return self.runners.live
 
 
 def run(config: Config) -> None:
@@ -81,7 +76,7 @@ def _addresses(config: Config) -> Sequence[tuple[Address, str]]:
 
 
 def _bind(address: Address, name: str) -> socket.socket:
-    """Return a listening socket; one for both IP versions where no host is named (uvicorn's own ``::`` is IPv6 only)."""
+    """Return a listening socket, for both IP versions where no host is named (uvicorn's ``::`` is IPv6 only)."""
     try:
         if address.host is not None:
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -127,7 +122,7 @@ async def _serve(
         _announce(config, runners_socket, admin_socket)
         await stop.wait()
         admin.phase = "draining"
-        # Runners never ask twice: until every load balancer has heard of it, requests are still taken (design section 6).
+        # Runners never ask twice: until every load balancer has heard of it, requests are taken (design section 6).
         _log.info("draining: requests are answered for %.0f s more", stop.delay(config.settings.drain.delay))
         await stop.wait_again(stop.delay(config.settings.drain.delay))
     await cache.close()
@@ -191,8 +186,7 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def _running(listener: _Listener, listening: socket.socket) -> AsyncIterator[None]:
     task = asyncio.create_task(listener.serve(sockets=[listening]))
-    while not listener.started and not task.done():
-        await asyncio.sleep(0.001)
+    await listener.listening.wait()
     try:
         yield
     finally:
@@ -219,7 +213,7 @@ def _url(listening: socket.socket, *, tls: bool) -> str:
 
 
 def _redirections(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Return what sends a cloud's calls elsewhere: keys of ``endpoints``, and variables by name, without user or query."""
+    """Return what sends a cloud's calls elsewhere: keys of ``endpoints``, and variables, without their user info."""
     variables = [name for name in environ if name.startswith("AWS_ENDPOINT_URL") or name.upper() in _REDIRECTING]
     set_keys = config.settings.endpoints.model_fields_set
     return [f"endpoints.{key}" for key in sorted(set_keys)] + [

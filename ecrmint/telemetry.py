@@ -1,7 +1,7 @@
 """Metrics and logs.
 
-A label's value comes from a closed set or from the configuration, never a slug: anybody can make those up. The names are
-those of design section 7.
+A label's value comes from a closed set or from the configuration, never a slug: anybody can make those up. The names
+are those of design section 7.
 """
 
 import json
@@ -37,11 +37,18 @@ class Metrics:
         self._requests = self._counter("requests", "Requests answered.", "outcome", "reason")
         self._durations = self._histogram("request_duration_seconds", "Time to an answer.", _REQUEST_SECONDS, "outcome")
         self._decisions = self._counter("decisions", "What the rules said.", "decision")
-        self._mints = self._counter("mints", "Logins asked of a cloud.", "account", "provider", "outcome", "error_class")
-        self._mint_durations = self._histogram("mint_duration_seconds", "Time of a mint.", _MINT_SECONDS, "provider", "call")
+        self._mints = self._counter(
+            "mints", "Logins asked of a cloud.", "account", "provider", "outcome", "error_class"
+        )
+        self._mint_durations = self._histogram(
+            "mint_duration_seconds", "Time of a mint.", _MINT_SECONDS, "provider", "call"
+        )
         self._cache_requests = self._counter("cache_requests", "How logins were found.", "account", "kind")
         self._remaining = self._histogram(
-            "handout_remaining_seconds", "Seconds that a login had left when handed out.", _REMAINING_SECONDS, "provider"
+            "handout_remaining_seconds",
+            "Seconds that a login had left when handed out.",
+            _REMAINING_SECONDS,
+            "provider",
         )
         self._short = self._counter("short_handouts", "Logins handed out that may not outlive the build.", "account")
         self._expiry = self._gauge("login_expiry_timestamp_seconds", "When the newest login ends.", "account")
@@ -49,7 +56,9 @@ class Metrics:
         self.requests_in_flight = self._gauge("requests_in_flight", "Requests under way.")
         self.mints_in_flight = self._gauge("mints_in_flight", "Mints under way.")
         self.audit_failures = self._counter("audit_failures", "Audit lines that could not be written.")
-        self._gauge("build_info", "This program.", "version", "python").labels(__version__, platform.python_version()).set(1)
+        self._gauge("build_info", "This program.", "version", "python").labels(
+            __version__, platform.python_version()
+        ).set(1)
         self._request_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def request(self, *, outcome: RequestOutcome, reason: str, seconds: float) -> None:
@@ -71,7 +80,7 @@ class Metrics:
             if outcome.kind == "short":
                 self._short.labels(minter.account).inc()
 
-    def mint_started(self, minter: Minter) -> None:  # noqa: ARG002 - the observer's form
+    def mint_started(self, minter: Minter) -> None:
         """Count a mint under way."""
         self.mints_in_flight.inc()
 

@@ -11,7 +11,9 @@ from ecrmint.commands._options import config_option
 @click.command()
 @config_option
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None, help="Default: info.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None, help="Default: info."
+)
 def command(config: str, log_format: str, log_level: str | None) -> None:
     """Answer Drone's runners.
 
