@@ -30,7 +30,7 @@ _WORDS: Final[Mapping[str, bool | None]] = {
 # A number with leading zeros stays text: an AWS account's are part of its name.
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WORD: Final = r"(?:[A-Za-z]?[a-z]{0,19}[0-9]{0,3}|[0-9]{1,12})"
+_WORD: Final = r"(?:[A-Za-z]?[a-z]{0,19}[0-9]{0,3}|[A-Z]{2,20}[0-9]{0,3}|[0-9]{1,12})"
 _WORDY: Final = re.compile(rf"{_WORD}(?:[-_.:/ ]{_WORD})*", re.ASCII)
 _NAMELESS: Final = 15  # characters; one less than the shortest shared secret
 
