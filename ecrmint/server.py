@@ -20,13 +20,14 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ecrmint.addresses import Address
 from ecrmint.admin import Admin
 from ecrmint.app import Runners, open_config
 from ecrmint.audit import AuditLog
 from ecrmint.cache import LoginCache
 from ecrmint.errors import EcrmintError
 from ecrmint.protocol import Limits, bounded
-from ecrmint.settings import Address, Config
+from ecrmint.settings import Config
 from ecrmint.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def _listener(app: ASGIApp, protocol: type[HttpToolsProtocol], config: Config | 
     server = _Listener(
         uvicorn.Config(
             app,
+            interface="asgi3",
             http=protocol,
             ws="none",
             loop="none",

@@ -1,0 +1,23 @@
+"""Options that several commands share."""
+
+import click
+
+
+class _NoConfigError(click.ClickException):
+    exit_code = 2
+
+
+def _named(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    if not value:
+        raise _NoConfigError("no configuration: name the file with --config FILE, or in ECRMINT_CONFIG")
+    return value
+
+
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    envvar="ECRMINT_CONFIG",
+    callback=_named,
+    help="The configuration, a YAML file. Default: what ECRMINT_CONFIG names.",
+)
+"""``--config FILE``; the command gets ``config: str``. Without one it ends in one plain line and exit code 2."""
