@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from support.standin import OffsetClock, cleaned
+from support.standin import HTTP, OffsetClock, cleaned
 
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Call, Failure, Faults
@@ -112,7 +112,7 @@ def login(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> tupl
 
 
 def ping(server: StandinServer, host: str, auth: tuple[str, str] | None) -> int:
-    return httpx2.get(f"{server.url}/v2/", headers={"Host": host}, auth=auth).status_code
+    return HTTP.get(f"{server.url}/v2/", headers={"Host": host}, auth=auth).status_code
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
@@ -287,9 +287,9 @@ def test_a_date_that_is_too_far_off_is_refused_and_the_answer_tells_the_clouds_t
 
 
 def test_an_unsigned_call_is_refused(server: StandinServer, cloud: Cloud) -> None:
-    by_form = httpx2.post(server.url, data={"Action": "GetCallerIdentity", "Version": "2011-06-15"})
+    by_form = HTTP.post(server.url, data={"Action": "GetCallerIdentity", "Version": "2011-06-15"})
     target = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
-    by_json = httpx2.post(server.url, content=b"{}", headers={"X-Amz-Target": target})
+    by_json = HTTP.post(server.url, content=b"{}", headers={"X-Amz-Target": target})
     assert (by_form.status_code, "MissingAuthenticationToken" in by_form.text) == (403, True)
     assert (by_json.status_code, by_json.json()["__type"]) == (400, "MissingAuthenticationTokenException")
     assert [call.caller for call in cloud.calls] == ["", ""]
@@ -363,7 +363,7 @@ def test_a_minted_login_opens_no_other_registry(server: StandinServer, key: Key,
 def test_a_login_that_was_not_issued_is_challenged(server: StandinServer, key: Key, spoil: object) -> None:
     assert callable(spoil)
     host = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
-    answer = httpx2.get(f"{server.url}/v2/", headers={"Host": host}, auth=spoil(login(server, key)))
+    answer = HTTP.get(f"{server.url}/v2/", headers={"Host": host}, auth=spoil(login(server, key)))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == f'Basic realm="https://{host}/"'
     assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
@@ -410,7 +410,7 @@ def test_a_truncated_answer_has_no_login_in_it(server: StandinServer, cloud: Clo
 def test_latency_is_waited_for(server: StandinServer, cloud: Cloud) -> None:
     cloud.faults["registry.v2"] = Faults(latency=60)
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(f"{server.url}/v2/", timeout=0.05)
+        HTTP.get(f"{server.url}/v2/", timeout=0.05)
 
 
 def test_calls_are_recorded_without_any_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
@@ -433,8 +433,8 @@ def test_what_is_not_known_is_501_and_recorded(server: StandinServer, cloud: Clo
     with pytest.raises(ClientError) as error:
         sts(server, key).get_session_token()
     assert code(error)[0] == 501
-    assert httpx2.get(f"{server.url}/v2/app/manifests/latest").status_code == 501
-    assert httpx2.put(f"{server.url}/v2/").status_code == 501
+    assert HTTP.get(f"{server.url}/v2/app/manifests/latest").status_code == 501
+    assert HTTP.put(f"{server.url}/v2/").status_code == 501
     assert [call.target for call in cloud.calls_to("unknown")] == [
         "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
         "GetSessionToken",
@@ -466,6 +466,6 @@ def test_a_stopped_server_is_gone_at_once_even_while_it_is_asked() -> None:
     cloud = Cloud()
     cloud.faults["registry.v2"].latency = 60
     with StandinServer(cloud, host="::1") as server, pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(f"{server.url}/v2/", timeout=0.05)
+        HTTP.get(f"{server.url}/v2/", timeout=0.05)
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(f"{server.url}/v2/")
+        HTTP.get(f"{server.url}/v2/")

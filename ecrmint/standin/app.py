@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecrmint.standin import ecr, registry, sts
+from ecrmint.standin import ecr, iamcredentials, metadata, oauth, registry, sts
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.operation import Operation, run, unknown
 from ecrmint.standin.sigv4 import SignedRequest
+from ecrmint.tokens import Secret
 
 
 def build_app(cloud: Cloud) -> Starlette:
@@ -26,11 +27,28 @@ def build_app(cloud: Cloud) -> Starlette:
     async def ping(request: Request) -> Response:
         return await run(cloud, registry.operation(cloud, request))
 
+    async def metadata_value(request: Request) -> Response:
+        return await run(cloud, metadata.operation(cloud, request))
+
+    async def token(request: Request) -> Response:
+        return await run(cloud, oauth.operation(cloud, await request.body()))
+
+    async def generate_access_token(request: Request) -> Response:
+        email, body = request.path_params["email"], await request.body()
+        return await run(cloud, iamcredentials.operation(cloud, email, _bearer(request), body))
+
     async def nothing(request: Request, _: Exception) -> Response:
         return await run(cloud, unknown(f"{request.method} {request.url.path}", "", _refuse))
 
     return Starlette(
-        routes=[Route("/", aws, methods=["POST"]), Route("/v2/", ping)],
+        routes=[
+            Route("/", aws, methods=["POST"]),
+            Route("/", metadata_value),
+            Route(f"{metadata.ROOT}{{path:path}}", metadata_value),
+            Route("/token", token, methods=["POST"]),
+            Route(iamcredentials.PATH, generate_access_token, methods=["POST"]),
+            Route("/v2/", ping),
+        ],
         exception_handlers={404: nothing, 405: nothing},
         middleware=[Middleware(_DatedAnswers, cloud=cloud)],
     )
@@ -45,6 +63,10 @@ def _aws_operation(cloud: Cloud, request: SignedRequest) -> Operation:
 async def _signed(request: Request) -> SignedRequest:
     path = request.scope["raw_path"].decode("ascii")
     return SignedRequest(request.method, path, request.url.query, dict(request.headers), await request.body())
+
+
+def _bearer(request: Request) -> Secret:
+    return Secret(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
 def _refuse(failure: Failure) -> Response:

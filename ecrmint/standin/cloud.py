@@ -16,10 +16,14 @@ from math import inf
 from typing import Final
 
 from ecrmint.standin.faults import Api, Call, Faults
+from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
 from ecrmint.tokens import Secret
 
 NO_TOKEN: Final = Secret("")  # what a user's key has instead of a session token
 ECR_LIFE: Final = 12 * 3600.0  # seconds; always, says the API reference of GetAuthorizationToken
+GOOGLE_LIFE: Final = 3600  # seconds
+METADATA_CACHE: Final = 300.0  # seconds that a token has left when the metadata server asks for a new one
+CLOUD_PLATFORM: Final = "https://www.googleapis.com/auth/cloud-platform"
 _ID_LETTERS: Final = string.ascii_uppercase + "234567"
 
 
@@ -70,6 +74,15 @@ class EcrLogin:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class GoogleToken:
+    """What an access token is good for: whose it is, for which scopes, until when."""
+
+    email: str
+    scopes: frozenset[str]
+    expires_at: float
+
+
 @dataclass(slots=True)
 class Cloud:
     """One world of accounts. Not for several servers at once; its methods may be called from any thread."""
@@ -80,6 +93,10 @@ class Cloud:
     keys: dict[str, AccessKey] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)
+    service_accounts: dict[str, ServiceAccount] = field(default_factory=dict)
+    google_tokens: dict[Secret, GoogleToken] = field(default_factory=dict)
+    metadata_identity: str = ""  # the service account of the machine; "" for none
+    _metadata_token: Secret | None = None
 
     def calls_to(self, api: Api) -> list[Call]:
         """Return the calls of one API in the order of their arrival."""
@@ -122,6 +139,37 @@ class Cloud:
         password = _ecr_password(login.expires_at)
         self.ecr_logins[password] = login
         return password, login
+
+    def add_service_account(self, email: str, *, max_lifetime: int = GOOGLE_LIFE) -> None:
+        """Add a service account whose access tokens live ``max_lifetime`` seconds at most."""
+        self.service_accounts[email] = ServiceAccount(email, max_lifetime)
+
+    def create_key(self, email: str, *, token_uri: str = TOKEN_URI) -> dict[str, str]:
+        """Return a new key of that service account, as Google's JSON file holds it."""
+        return self.service_accounts[email].create_key(token_uri)
+
+    def allow_impersonation(self, caller: str, target: str) -> None:
+        """Let one service account mint access tokens of another; both are emails."""
+        self.service_accounts[target].impersonators.add(caller)
+
+    def set_metadata_identity(self, email: str) -> None:
+        """Make that service account the identity of the machine that the metadata server speaks for, as if new."""
+        self.metadata_identity, self._metadata_token = email, None
+
+    def issue_google_token(self, email: str, scopes: frozenset[str], *, seconds: float) -> Secret:
+        """Return a new access token."""
+        token = Secret(f"ya29.c.{secrets.token_urlsafe(700)}")
+        self.google_tokens[token] = GoogleToken(email, scopes, self.clock() + seconds)
+        return token
+
+    def metadata_token(self) -> tuple[Secret, GoogleToken]:
+        """Return the machine's token: the same one until it is about to expire, as the real server does."""
+        kept = self._metadata_token
+        if kept is None or self.google_tokens[kept].expires_at - self.clock() <= METADATA_CACHE:
+            seconds = self.life("google.metadata", GOOGLE_LIFE)
+            kept = self.issue_google_token(self.metadata_identity, frozenset({CLOUD_PLATFORM}), seconds=seconds)
+            self._metadata_token = kept
+        return kept, self.google_tokens[kept]
 
     def _add(self, key: AccessKey) -> AccessKey:
         self.keys[key.id] = key

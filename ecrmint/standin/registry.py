@@ -3,6 +3,7 @@
 The registry is told by the Host header. Source: the distribution specification, "Determining Support", and RFC 7617.
 """
 
+import re
 from base64 import b64decode
 from functools import partial
 from typing import Final
@@ -10,12 +11,16 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.cloud import CLOUD_PLATFORM, Cloud
 from ecrmint.standin.faults import Failure, RefusedError
 from ecrmint.standin.operation import Operation
 from ecrmint.tokens import Secret
 
 _THROTTLED: Final = Failure(429, "TOOMANYREQUESTS", "Rate exceeded")
+_GOOGLE_HOST: Final = re.compile(
+    r"(us\.|eu\.|asia\.)?gcr\.io|[a-z]+(-[a-z]+\d+)?-docker\.pkg\.dev|docker\.[a-z]+-[a-z]+\d+\.rep\.pkg\.dev", re.ASCII
+)
+_PULL_SCOPES: Final = {CLOUD_PLATFORM, f"{CLOUD_PLATFORM}.read-only"}
 _VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
@@ -34,8 +39,15 @@ def _ping(cloud: Cloud, host: str, username: str, password: Secret) -> Response:
 
 
 def _admits(cloud: Cloud, host: str, username: str, password: Secret) -> bool:
-    login = cloud.ecr_logins.get(password) if username == "AWS" else None
-    return login is not None and host in login.hosts and login.expires_at > cloud.clock()
+    match username:
+        case "AWS":
+            login = cloud.ecr_logins.get(password)
+            return login is not None and host in login.hosts and login.expires_at > cloud.clock()
+        case "oauth2accesstoken":
+            token = cloud.google_tokens.get(password)
+            allowed = token is not None and token.expires_at > cloud.clock() and token.scopes & _PULL_SCOPES
+            return bool(allowed) and _GOOGLE_HOST.fullmatch(host) is not None
+    return False
 
 
 def _basic(header: str) -> tuple[str, Secret]:

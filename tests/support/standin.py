@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import httpx2
+
 from ecrmint.standin.cloud import Cloud
+
+HTTP = httpx2.Client(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
+"""One client for all, as making one loads the machine's certificates; it keeps no connection, so none needs closing."""
 
 
 @dataclass
