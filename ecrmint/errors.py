@@ -6,6 +6,7 @@ EcrmintError                     never raised itself
 │   ├── FrontDoorError           "front_door": refused by its form alone, before its signature is looked at
 │   ├── SignatureError           "signature": missing, wrong, stale or weak; its reader learns nothing more
 │   └── RequestError             "request": signed, but its body can't be used; the text is safe to answer
+├── NoAnswerError                "no_answer": nobody answered a request that `ecrmint request` or `demo` sent
 └── MintError                    a login that could not be minted
     ├── NoIdentityError          "no_identity": the process has no cloud identity to start from
     ├── TrustDeniedError         "trust_denied": the cloud refuses to give this role or account to us
@@ -92,6 +93,12 @@ class RequestError(RefusalError):
     """The body can't be used; its text is one plain line that the caller may read."""
 
     code = "request"
+
+
+class NoAnswerError(EcrmintError):
+    """Nobody answered a request of ours: DNS, TLS, a proxy, refused, too late, or no HTTP."""
+
+    code = "no_answer"
 
 
 class MintError(EcrmintError):
