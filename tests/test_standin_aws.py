@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import boto3
 import httpx2
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from support.standin import HTTP, OffsetClock, cleaned
 
@@ -210,6 +213,13 @@ def test_twelve_hours_are_given_where_the_role_allows_them(server: StandinServer
     assert assume(server, key, LONG_ROLE, DurationSeconds=43200).token
 
 
+def test_a_role_and_a_name_must_be_said(server: StandinServer, key: Key) -> None:
+    call: Callable[..., object] = sts(server, key).assume_role
+    with pytest.raises(ClientError, match="roleSessionName") as error:
+        call(RoleArn=OPEN_ROLE)
+    assert code(error) == (400, "ValidationError")
+
+
 def test_a_session_policy_must_be_json(server: StandinServer, key: Key) -> None:
     assert assume(server, key, OPEN_ROLE, Policy='{"Version": "2012-10-17", "Statement": []}').token
     with pytest.raises(ClientError) as error:
@@ -220,6 +230,9 @@ def test_a_session_policy_must_be_json(server: StandinServer, key: Key) -> None:
 def test_a_parameter_that_is_not_known_is_501(server: StandinServer, key: Key) -> None:
     with pytest.raises(ClientError, match="SourceIdentity") as error:
         assume(server, key, OPEN_ROLE, SourceIdentity="someone")
+    assert code(error) == (501, "NotImplemented")
+    with pytest.raises(ClientError) as error:
+        ecr(server, key).get_authorization_token(registryIds=["111111111111"])
     assert code(error) == (501, "NotImplemented")
 
 
@@ -295,6 +308,35 @@ def test_an_unsigned_call_is_refused(server: StandinServer, cloud: Cloud) -> Non
     assert [call.caller for call in cloud.calls] == ["", ""]
 
 
+def signed(key: Key, url: str, *, service: str, date: str) -> dict[str, str]:
+    """Return the headers of a GetCallerIdentity that botocore's client would not sign so."""
+    request = AWSRequest("POST", url, data="Action=GetCallerIdentity")
+    signer = SigV4Auth(Credentials(key.id, key.secret), service, "eu-west-1")
+    request.context["timestamp"] = request.headers["X-Amz-Date"] = date
+    request.headers["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, SignedHeaders=host;x-amz-date, "
+        f"Signature={signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)}"
+    )
+    return {**request.headers}
+
+
+@pytest.mark.parametrize(
+    ("service", "date", "text"),
+    [("ecr", "20261124T120000Z", "correct service: &#x27;sts&#x27;"), ("sts", "20261124", "ISO-8601")],
+    ids=["another service's scope", "date without time"],
+)
+def test_a_call_that_is_signed_in_another_way_is_refused(
+    server: StandinServer, key: Key, service: str, date: str, text: str
+) -> None:
+    answer = HTTP.post(
+        server.url,
+        content="Action=GetCallerIdentity",
+        headers=signed(key, server.url, service=service, date=date),
+    )
+    assert (answer.status_code, "SignatureDoesNotMatch" in answer.text) == (403, True)
+    assert text in answer.text
+
+
 @pytest.mark.parametrize(
     ("region", "endpoint"),
     [
@@ -367,6 +409,11 @@ def test_a_login_that_was_not_issued_is_challenged(server: StandinServer, key: K
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == f'Basic realm="https://{host}/"'
     assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("header", ["Bearer QVdTOng=", "Basic !", "Basic /w==", "Basic", "QVdTOng="])
+def test_what_is_not_basic_is_challenged(server: StandinServer, cloud: Cloud, header: str) -> None:
+    assert HTTP.get(f"{server.url}/v2/", headers={"Host": HOST, "Authorization": header}).status_code == 401
 
 
 def test_a_login_ends_when_it_said_so(server: StandinServer, cloud: Cloud, key: Key) -> None:

@@ -279,6 +279,12 @@ def test_a_wish_is_checked(server: StandinServer, cloud: Cloud, body: object, st
     assert generate(server, machine_token(server), body).status_code == status
 
 
+def test_a_wish_that_is_not_json_is_refused(server: StandinServer, cloud: Cloud) -> None:
+    url = f"{server.url}/v1/projects/-/serviceAccounts/{MIDDLE}:generateAccessToken"
+    headers = {"Authorization": f"Bearer {machine_token(server)}"}
+    assert HTTP.post(url, content="scope=all", headers=headers).status_code == 400
+
+
 def test_the_expiry_has_whole_seconds(server: StandinServer, cloud: Cloud) -> None:
     answer = generate(server, machine_token(server), {"scope": [READ_ONLY], "lifetime": "300s"}).json()
     assert abs(seconds_until(answer["expireTime"]) - 299.5) < 5
