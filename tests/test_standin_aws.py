@@ -2,29 +2,22 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import boto3
-import httpx2
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from support.boto import Key, ecr, sts
 from support.standin import HTTP, OffsetClock, cleaned
 
 from ecrmint.standin.cloud import AccessKey, Cloud
-from ecrmint.standin.faults import Call, Failure, Faults
 from ecrmint.standin.server import StandinServer
-from ecrmint.tokens import Secret
 
 if TYPE_CHECKING:
-    from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_sts import STSClient
     from mypy_boto3_sts.type_defs import AssumeRoleResponseTypeDef
 
 USER = "arn:aws:iam::111111111111:user/ci"
@@ -35,20 +28,6 @@ CHAINED_ROLE = "arn:aws:iam::444444444444:role/chained"
 ROLE_OF_ROOT = "arn:aws:iam::555555555555:role/whole-account"
 LONG_ROLE = "arn:aws:iam::111111111111:role/long"
 HOST = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
-# Without the client's own checks of parameters: the server's are asked.
-CONFIG = Config(
-    parameter_validation=False, retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=5
-)
-SESSION = boto3.Session()
-
-
-@dataclass(frozen=True)
-class Key:
-    """What a client signs with."""
-
-    id: str
-    secret: str
-    token: str | None = None
 
 
 @pytest.fixture(scope="module")
@@ -78,38 +57,14 @@ def used(key: AccessKey) -> Key:
     return Key(key.id, key.secret.reveal())
 
 
-def sts(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> "STSClient":
-    return SESSION.client(
-        "sts",
-        region_name=region,
-        endpoint_url=server.url,
-        aws_access_key_id=key.id,
-        aws_secret_access_key=key.secret,
-        aws_session_token=key.token,
-        config=CONFIG,
-    )
-
-
-def ecr(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> "ECRClient":
-    return SESSION.client(
-        "ecr",
-        region_name=region,
-        endpoint_url=server.url,
-        aws_access_key_id=key.id,
-        aws_secret_access_key=key.secret,
-        aws_session_token=key.token,
-        config=CONFIG,
-    )
-
-
 def assume(server: StandinServer, key: Key, role: str, **more: str | int) -> Key:
-    call: Callable[..., AssumeRoleResponseTypeDef] = sts(server, key).assume_role
+    call: Callable[..., AssumeRoleResponseTypeDef] = sts(server.url, key).assume_role
     issued = call(**{"RoleArn": role, "RoleSessionName": "ecrmint", **more})["Credentials"]
     return Key(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
 
 
 def login(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> tuple[str, str]:
-    (data,) = ecr(server, key, region=region).get_authorization_token()["authorizationData"]
+    (data,) = ecr(server.url, key, region=region).get_authorization_token()["authorizationData"]
     username, _, password = b64decode(data["authorizationToken"]).decode().partition(":")
     return username, password
 
@@ -124,17 +79,19 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
 
 
 def test_a_key_learns_who_it_is(server: StandinServer, key: Key) -> None:
-    answer = sts(server, key).get_caller_identity()
+    answer = sts(server.url, key).get_caller_identity()
     assert (answer["Arn"], answer["Account"]) == (USER, "111111111111")
 
 
 def test_a_trusted_caller_gets_a_session_that_is_the_roles(server: StandinServer, key: Key) -> None:
     session = assume(server, key, OPEN_ROLE)
-    assert sts(server, session).get_caller_identity()["Arn"] == "arn:aws:sts::111111111111:assumed-role/open/ecrmint"
+    assert (
+        sts(server.url, session).get_caller_identity()["Arn"] == "arn:aws:sts::111111111111:assumed-role/open/ecrmint"
+    )
 
 
 def test_the_answer_names_the_role_and_lasts_as_long_as_asked(server: StandinServer, key: Key) -> None:
-    answer = sts(server, key).assume_role(
+    answer = sts(server.url, key).assume_role(
         RoleArn=GUARDED_ROLE, RoleSessionName="ecrmint", ExternalId="drone", DurationSeconds=900
     )
     left = answer["Credentials"]["Expiration"].timestamp() - datetime.now(UTC).timestamp()
@@ -214,7 +171,7 @@ def test_twelve_hours_are_given_where_the_role_allows_them(server: StandinServer
 
 
 def test_a_role_and_a_name_must_be_said(server: StandinServer, key: Key) -> None:
-    call: Callable[..., object] = sts(server, key).assume_role
+    call: Callable[..., object] = sts(server.url, key).assume_role
     with pytest.raises(ClientError, match="roleSessionName") as error:
         call(RoleArn=OPEN_ROLE)
     assert code(error) == (400, "ValidationError")
@@ -232,7 +189,7 @@ def test_a_parameter_that_is_not_known_is_501(server: StandinServer, key: Key) -
         assume(server, key, OPEN_ROLE, SourceIdentity="someone")
     assert code(error) == (501, "NotImplemented")
     with pytest.raises(ClientError) as error:
-        ecr(server, key).get_authorization_token(registryIds=["111111111111"])
+        ecr(server.url, key).get_authorization_token(registryIds=["111111111111"])
     assert code(error) == (501, "NotImplemented")
 
 
@@ -259,17 +216,17 @@ def test_a_bad_key_is_refused_as_each_service_does(
     assert callable(spoil)
     bad = spoil(key)
     with pytest.raises(ClientError) as error:
-        sts(server, bad).get_caller_identity()
+        sts(server.url, bad).get_caller_identity()
     assert code(error) == from_sts
     with pytest.raises(ClientError) as error:
-        ecr(server, bad).get_authorization_token()
+        ecr(server.url, bad).get_authorization_token()
     assert code(error) == from_ecr
 
 
 def test_a_session_key_without_its_token_is_refused(server: StandinServer, key: Key) -> None:
     session = assume(server, key, OPEN_ROLE)
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
-        ecr(server, Key(session.id, session.secret)).get_authorization_token()
+        ecr(server.url, Key(session.id, session.secret)).get_authorization_token()
 
 
 def test_an_expired_session_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
@@ -278,10 +235,10 @@ def test_an_expired_session_is_refused(server: StandinServer, cloud: Cloud, key:
     assert login(server, session)
     cloud.clock = OffsetClock(61)
     with pytest.raises(ClientError) as error:
-        ecr(server, session).get_authorization_token()
+        ecr(server.url, session).get_authorization_token()
     assert code(error) == (400, "ExpiredTokenException")
     with pytest.raises(ClientError) as error:
-        sts(server, session).get_caller_identity()
+        sts(server.url, session).get_caller_identity()
     assert code(error) == (403, "ExpiredToken")
 
 
@@ -293,7 +250,7 @@ def test_a_date_that_is_too_far_off_is_refused_and_the_answer_tells_the_clouds_t
 ) -> None:
     cloud.clock = OffsetClock(offset)
     with pytest.raises(ClientError, match=text) as error:
-        sts(server, key).get_caller_identity()
+        sts(server.url, key).get_caller_identity()
     date = parsedate_to_datetime(error.value.response["ResponseMetadata"]["HTTPHeaders"]["date"])
     assert code(error) == (403, "SignatureDoesNotMatch")
     assert abs((date - datetime.now(UTC)).total_seconds() - offset) < 5
@@ -349,7 +306,7 @@ def test_a_call_that_is_signed_in_another_way_is_refused(
 def test_a_login_is_for_the_callers_account_and_the_asked_region(
     server: StandinServer, key: Key, region: str, endpoint: str
 ) -> None:
-    (data,) = ecr(server, key, region=region).get_authorization_token()["authorizationData"]
+    (data,) = ecr(server.url, key, region=region).get_authorization_token()["authorizationData"]
     left = data["expiresAt"].timestamp() - datetime.now(UTC).timestamp()
     assert data["proxyEndpoint"] == endpoint
     assert 43190 < left <= 43200
@@ -424,95 +381,3 @@ def test_a_login_ends_when_it_said_so(server: StandinServer, cloud: Cloud, key: 
     assert ping(server, host, auth) == 200
     cloud.clock = OffsetClock(101)
     assert ping(server, host, auth) == 401
-
-
-def test_throttling_lasts_as_many_calls_as_asked(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    cloud.faults["sts.GetCallerIdentity"].throttles = 1
-    cloud.faults["ecr.GetAuthorizationToken"].throttles = 1
-    with pytest.raises(ClientError) as error:
-        sts(server, key).get_caller_identity()
-    assert code(error) == (400, "Throttling")
-    with pytest.raises(ClientError) as error:
-        ecr(server, key).get_authorization_token()
-    assert code(error) == (400, "ThrottlingException")
-    assert sts(server, key).get_caller_identity()["Arn"] == USER
-    assert login(server, key)
-
-
-def test_a_set_error_is_answered_until_it_is_taken_away(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    cloud.faults["ecr.GetAuthorizationToken"].error = Failure(500, "ServerException", "on purpose")
-    for _ in range(2):
-        with pytest.raises(ClientError, match="on purpose") as error:
-            ecr(server, key).get_authorization_token()
-        assert code(error) == (500, "ServerException")
-    cloud.faults["ecr.GetAuthorizationToken"].error = None
-    assert login(server, key)
-
-
-def test_a_truncated_answer_has_no_login_in_it(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    cloud.faults["ecr.GetAuthorizationToken"].truncated = True
-    assert "authorizationData" not in ecr(server, key).get_authorization_token()
-
-
-def test_latency_is_waited_for(server: StandinServer, cloud: Cloud) -> None:
-    cloud.faults["registry.v2"] = Faults(latency=60)
-    with pytest.raises(httpx2.ReadTimeout):
-        HTTP.get(f"{server.url}/v2/", timeout=0.05)
-
-
-def test_calls_are_recorded_without_any_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
-    auth = login(server, session)
-    ping(server, HOST, auth)
-    caller = "arn:aws:sts::222222222222:assumed-role/guarded/ecrmint"
-    assert cloud.calls == [
-        Call("sts.AssumeRole", USER, GUARDED_ROLE),
-        Call("ecr.GetAuthorizationToken", caller, "eu-west-1"),
-        Call("registry.v2", "AWS", HOST),
-    ]
-    assert cloud.calls_to("registry.v2") == [Call("registry.v2", "AWS", HOST)]
-
-
-def test_what_is_not_known_is_501_and_recorded(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    with pytest.raises(ClientError) as error:
-        ecr(server, key).describe_repositories()
-    assert code(error)[0] == 501
-    with pytest.raises(ClientError) as error:
-        sts(server, key).get_session_token()
-    assert code(error)[0] == 501
-    assert HTTP.get(f"{server.url}/v2/app/manifests/latest").status_code == 501
-    assert HTTP.put(f"{server.url}/v2/").status_code == 501
-    assert [call.target for call in cloud.calls_to("unknown")] == [
-        "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
-        "GetSessionToken",
-        "GET /v2/app/manifests/latest",
-        "PUT /v2/",
-    ]
-
-
-def test_the_state_shows_no_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    session = assume(server, key, OPEN_ROLE)
-    _, password = login(server, session)
-    shown = repr(cloud)
-    assert Secret(password) in cloud.ecr_logins
-    assert [text in shown for text in (key.secret, session.secret, session.token or "", password)] == [False] * 4
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104  # refused is what we want
-def test_only_loopback_is_served(host: str) -> None:
-    with pytest.raises(ValueError, match="loopback alone"):
-        StandinServer(Cloud(), host=host)
-
-
-def test_a_taken_port_is_the_callers_to_know(server: StandinServer) -> None:
-    with pytest.raises(OSError, match="in use"):
-        StandinServer(Cloud(), port=int(server.url.rsplit(":", 1)[1])).start()
-
-
-def test_a_stopped_server_is_gone_at_once_even_while_it_is_asked() -> None:
-    cloud = Cloud()
-    cloud.faults["registry.v2"].latency = 60
-    with StandinServer(cloud, host="::1") as server, pytest.raises(httpx2.ReadTimeout):
-        HTTP.get(f"{server.url}/v2/", timeout=0.05)
-    with pytest.raises(httpx2.ConnectError):
-        HTTP.get(f"{server.url}/v2/")

@@ -40,7 +40,7 @@ def build_app(cloud: Cloud) -> Starlette:
     async def nothing(request: Request, _: Exception) -> Response:
         return await run(cloud, unknown(f"{request.method} {request.url.path}", "", _refuse))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", aws, methods=["POST"]),
             Route("/", metadata_value),
@@ -52,6 +52,8 @@ def build_app(cloud: Cloud) -> Starlette:
         exception_handlers={404: nothing, 405: nothing},
         middleware=[Middleware(_DatedAnswers, cloud=cloud)],
     )
+    app.router.redirect_slashes = False  # a path that is almost right is not known either
+    return app
 
 
 def _aws_operation(cloud: Cloud, request: SignedRequest) -> Operation:
