@@ -186,7 +186,17 @@ def test_an_empty_list_is_a_failure_unless_it_is_allowed(
     extension.status, extension.body = status, body
     done = request(extension, *allow)
     assert [done.exit_code, done.stdout] == [code, "no logins\n"]
-    assert "ecrmint explain" in done.stderr
+    expected = "ecrmint explain --config ecrmint.yaml --repo team-a/app --event push --ref refs/heads/main"
+    assert done.stderr.splitlines()[-1].strip() == expected
+
+
+def test_an_empty_list_is_explained_for_the_build_that_was_asked_for(extension: Extension) -> None:
+    extension.body = b"[]"
+    options = ["--event", "pull_request", "--ref", "refs/pull/7/head", "--source-repo", "a b/app", "--private"]
+    assert request(extension, *options).stderr.splitlines()[-1].strip() == (
+        "ecrmint explain --config ecrmint.yaml --repo team-a/app --event pull_request --ref refs/pull/7/head"
+        " --source-repo 'a b/app' --private"
+    )
 
 
 def test_an_empty_list_is_json_too(extension: Extension) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -27,7 +28,6 @@ HINTS: Final[Mapping[int, str]] = {
     503: "The server is overloaded, or a mint failed. Ask again; its log says more.",
 }
 REDIRECT_HINT: Final = "Runners follow no redirect: give them the address where it ends."
-EMPTY_HINT: Final = "No rule grants anything to such a build. `ecrmint explain` says why, with the same options."
 
 
 class _NoAnswer(click.ClickException):
@@ -102,7 +102,7 @@ def command(
         raise click.ClickException(_refusal(answer))
     click.echo(_as_json(answer.logins, show_passwords) if as_json else _table(answer.logins, show_passwords))
     if not answer.logins:
-        click.echo(EMPTY_HINT, err=True)
+        click.echo(f"No rule grants this build anything. On the server, this says why:\n  {_explain(asked)}", err=True)
         click.get_current_context().exit(0 if allow_empty else 1)
 
 
@@ -121,6 +121,21 @@ def _source(file: str | None, environ: Mapping[str, str]) -> SecretSource:
         if environ.get(name):
             return SecretSource(env=name)
     raise ValueError(f"no shared secret: name its file with --secret-file, or set one of {', '.join(VARIABLES)}")
+
+
+def _explain(asked: RegistryRequest) -> str:
+    """Return the command line that explains what the server decided."""
+    texts = {
+        "--repo": asked.slug,
+        "--event": asked.event,
+        "--ref": asked.ref,
+        "--source-repo": asked.source_repo,
+        "--uid": asked.uid,
+        "--deploy-to": asked.deploy_to,
+    }
+    words = [word for name, value in texts.items() if value for word in (name, value)]
+    words += ["--trusted"] * asked.trusted + ["--private"] * asked.private
+    return printable(shlex.join(["ecrmint", "explain", "--config", "ecrmint.yaml", *words]))
 
 
 def _refusal(answer: Answer) -> str:
