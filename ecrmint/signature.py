@@ -286,10 +286,9 @@ def _signer(signed: bytes, mac: bytes, secrets: Iterable[SharedSecret]) -> Share
 
 
 def _refuse_secret(fields: Mapping[bytes, bytes], signature: _Signature, secrets: Iterable[SharedSecret]) -> NoReturn:
-    names = [name for name, _ in signature.lines if name in _SENT]
-    rewritten = [name for name in names if fields[name].strip(b" \t") != _SENT[name]]
-    if rewritten and _signer(_signing_string({**fields, **_SENT}, signature.lines), signature.mac, secrets):
-        text = " and ".join(name.decode() for name in rewritten)
+    if _signer(_signing_string({**fields, **_SENT}, signature.lines), signature.mac, secrets):
+        names = [name for name, _ in signature.lines if name in _SENT and fields[name].strip(b" \t") != _SENT[name]]
+        text = b" and ".join(names).decode()
         _refuse("rewritten", f"a proxy rewrote {text}, which the runner signs: it has to pass on what it gets")
     _refuse("secret", "signed with none of the shared secrets")
 

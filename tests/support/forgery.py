@@ -101,6 +101,7 @@ REFUSED_SIGNATURES = {
     "a prefixed name": (with_signature(lambda text: text.replace("signature=", "xsignature=")), "parameters"),
     "names in another case": (with_signature(lambda text: text.replace("keyId", "keyid")), "parameters"),
     "Bearer": (in_authorization("Bearer zzz "), "malformed"),
+    "Bearer before Signature": (in_authorization("Bearer Signature "), "malformed"),
     "Basic": (SignedRequest({"Authorization": "Basic aGk6aGk="}, BODY), "malformed"),
     "no scheme": (in_authorization(""), "malformed"),
     "a scheme without a space": (in_authorization("Signature"), "malformed"),
