@@ -7,7 +7,8 @@ from typing import Final
 from support.runner import SignedRequest, runner_request
 
 SECRET: Final = "bench-" + 26 * "b"  # 32 bytes, as runners' secrets mostly are
-SLUG: Final = "team-a/app"
+ONE_CLOUD: Final = "team-a/app"  # a repository that is granted an ECR login
+TWO_CLOUDS: Final = "team-a/both"  # one that is granted a Google login as well
 REPO: Final = {
     "git_http_url": "https://git.example/team-a/app.git",
     "link": "https://git.example/team-a/app",
@@ -33,9 +34,9 @@ BUILD: Final = {
 }
 
 
-def signed() -> SignedRequest:
+def signed(slug: str = ONE_CLOUD) -> SignedRequest:
     """Return the request, signed at this moment: good for as long as the server's freshness window."""
-    return runner_request(slug=SLUG, repo=REPO, build=BUILD, secret=SECRET, date=time.time())
+    return runner_request(slug=slug, repo=REPO, build=BUILD, secret=SECRET, date=time.time())
 
 
 def send(request: SignedRequest, url: str) -> bytes:

@@ -18,22 +18,11 @@ from support.process import Process, free_ports, listens
 from support.serve import Serve
 
 from bench import load, post
+from bench.clouds import clouds
 from bench.load import Load
 
 PIN: Final = ("taskset", "-c", load.SERVER_CORE)
 BARE: Final = Path(__file__).with_name("bare.py")
-PASSWORD: Final = 2_650 * "p"  # an ECR password, give or take: the answer is 2.7 KB
-CONFIG: Final = f"""\
-secrets: [{{name: bench, value: {post.SECRET}}}]
-accounts:
-  prod:
-    type: static
-    registries: [123456789012.dkr.ecr.eu-west-1.amazonaws.com]
-    username: AWS
-    password: {{value: {PASSWORD}}}
-rules:
-  - {{name: team, repos: ["team-a/*"], events: [push, tag], accounts: [prod]}}
-"""
 Loads = Mapping[str, list[Load]]
 
 
@@ -55,12 +44,13 @@ def servers() -> Iterator[Mapping[str, str]]:
         ecrmint_folder, bare_folder, go_folder = (
             Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
         )
-        serve = stack.enter_context(Serve.start(CONFIG, ecrmint_folder, prefix=PIN))
+        cloud = stack.enter_context(clouds())
+        serve = stack.enter_context(Serve.start(cloud.config, ecrmint_folder, env=cloud.env, prefix=PIN))
         answer = post.send(post.signed(), serve.url)
         bare = stack.enter_context(bare_uvicorn(answer, bare_folder))
         (login,) = json.loads(answer)
         go = stack.enter_context(
-            extension(build(), go_folder, secret=post.SECRET, logins={post.SLUG: [login]}, prefix=PIN, quiet=True)
+            extension(build(), go_folder, secret=post.SECRET, logins={post.ONE_CLOUD: [login]}, prefix=PIN, quiet=True)
         )
         yield {"bare uvicorn": bare, "Drone's Go handler": go.url, "ecrmint serve": serve.url}
 
