@@ -6,7 +6,7 @@ Pure: a reference to a secret is only named here; settings.py is what reads it.
 import re
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ecrmint.tokens import Secret
 
@@ -36,6 +36,28 @@ def parse_size(text: object) -> int:
         raise ValueError("expected a size such as 64KiB or 1MiB")
     return int(match[1]) * _BYTES[match[2]]
 
+
+def check_name(text: str) -> str:
+    """Return the text where it is a name. Raises: ValueError."""
+    # Names are labels of metrics, fields of the log and words in a query.
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text, re.ASCII) is None:
+        raise ValueError("expected a name: 1 to 63 of A-Z a-z 0-9 _ . - of which the first is a letter or digit")
+    return text
+
+
+def to_digits(value: object) -> object:
+    """Return a whole number's digits; anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+"""What something in the configuration is called by."""
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list of texts. Not strict, or a Python list would be no tuple; the texts in it stay strict."""
+
+Digits = Annotated[str, BeforeValidator(to_digits)]
+"""A text, for which a whole number counts as its digits."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written ``90s``, ``10m`` or ``1h``."""

@@ -1,0 +1,312 @@
+"""Rules: which accounts one build may have, and why. Decides purely; everything is denied until a rule says otherwise.
+
+A set of rules is an int here: rule ``i`` of the configuration is its bit ``i``. Each fact about a build admits such a
+set, and the rules that match are what all of them admit: one ``&`` for each fact, however many rules there are.
+Source of all of it: design section 2, "Rules".
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
+from typing import Annotated, Final, Literal, Protocol, TypeVar, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ecrmint import globs
+from ecrmint.fields import Digits, Model, Name
+from ecrmint.globs import EVERYTHING, GlobIndex, fold
+
+Event = Literal["push", "pull_request", "tag", "promote", "rollback", "cron", "custom"]
+"""The events that Drone has (drone/drone, core/build.go)."""
+
+Reason = Literal[
+    "granted",
+    "no_rule",  # no allow rule matches
+    "fork",  # some would grant something, were it not for a fork
+    "denied",  # deny rules leave nothing of what the allow rules grant
+]
+
+Key = Literal["repos", "secrets", "events", "refs", "uids", "trusted", "private", "deploy_to"]
+FailedKey = Literal[Key, "forks"]
+_Fact = str | bool
+_T = TypeVar("_T")
+
+# A pull or merge request's refs, at GitHub and Gitea, Bitbucket Server, GitLab.
+_REQUEST_REFS: Final = ("refs/pull/", "refs/pull-requests/", "refs/merge-requests/")
+_KEYS: Final[tuple[Key, ...]] = get_args(Key)
+_FEW: Final = 64
+_TRUTHS: Final = bytes.maketrans(b"01", b"\x00\x01")
+_MOST_LISTED: Final = 10
+
+
+class Build(Protocol):
+    """What rules look at in a build; a verified request has it. What was not sent is empty or False."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def ref(self) -> str: ...
+    @property
+    def source_repo(self) -> str: ...
+    @property
+    def deploy_to(self) -> str: ...
+    @property
+    def trusted(self) -> bool: ...
+    @property
+    def private(self) -> bool: ...
+
+
+def _check_repo(pattern: str) -> str:
+    if pattern != EVERYTHING and "/" not in pattern:
+        raise ValueError("expected a pattern with a / in it, such as octocat/*, or ** alone for every repository")
+    return globs.check(pattern)
+
+
+def _check_ref(pattern: str) -> str:
+    if pattern != EVERYTHING and not pattern.startswith("refs/"):
+        raise ValueError("expected a pattern that starts with refs/, such as refs/heads/main or refs/tags/v*, or **")
+    return globs.check(pattern)
+
+
+def _check_text(text: str) -> str:
+    if not text:
+        raise ValueError("expected text that is not empty: what a build leaves out matches nothing")
+    return text
+
+
+def _check_some(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    if not values:
+        raise ValueError(
+            "expected at least one entry: an empty list never matches; leave the key out for no restriction"
+        )
+    return values
+
+
+def _check_said(value: _T | None) -> _T | None:
+    # `trusted:` with its value forgotten would silently restrict nothing.
+    if value is None:
+        raise ValueError("expected a value, or no such key")
+    return value
+
+
+_Some = (Field(strict=False), AfterValidator(_check_some))
+_Text = Annotated[str, AfterValidator(_check_text)]
+
+
+class Rule(Model):
+    """One rule as it is configured. Every key but ``name``, ``accounts`` and ``effect`` restricts the builds it is for.
+
+    ``secrets`` and ``accounts`` are names, which settings.py compares with those that exist.
+    """
+
+    name: Name
+    repos: Annotated[tuple[Annotated[str, AfterValidator(_check_repo)], ...], *_Some]
+    accounts: Annotated[tuple[str, ...], *_Some] = ()
+    events: Annotated[tuple[Event, ...], *_Some] = ()
+    refs: Annotated[tuple[Annotated[str, AfterValidator(_check_ref)], ...], *_Some] = ()
+    uids: Annotated[tuple[Annotated[Digits, AfterValidator(_check_text)], ...], *_Some] = ()
+    trusted: Annotated[bool | None, AfterValidator(_check_said)] = None
+    private: Annotated[bool | None, AfterValidator(_check_said)] = None
+    deploy_to: Annotated[tuple[_Text, ...], *_Some] = ()
+    secrets: Annotated[tuple[str, ...], *_Some] = ()
+    forks: Annotated[Literal["allow"] | None, AfterValidator(_check_said)] = None
+    effect: Literal["allow", "deny"] = "allow"
+
+    @model_validator(mode="after")
+    def _grants_something(self) -> "Rule":
+        if self.effect == "allow" and not self.accounts:
+            raise ValueError(
+                "expected accounts: without them this rule grants nothing (effect: deny would take all away)"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a build gets: accounts in order of precedence, and the names of the matching rules, in the rules' order."""
+
+    accounts: tuple[str, ...]
+    rules: tuple[str, ...]
+    fork: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """What one rule says to a build. ``failed`` is the first key that did not fit; ``text`` is for people."""
+
+    rule: str
+    effect: Literal["allow", "deny"]
+    matched: bool
+    failed: FailedKey | None
+    text: str
+
+
+def is_fork(build: Build) -> bool:
+    """Return whether a fork's author may have written what this build runs, whatever its event says.
+
+    A promoted or restarted pull request keeps its source and ref, and loses its event: the event alone proves nothing.
+    """
+    if build.source_repo:
+        return fold(build.source_repo) != fold(build.slug)
+    return build.event == "pull_request" or build.ref.startswith(_REQUEST_REFS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One key that rules have. ``find(fact, others)`` is the set that admits a fact, ``others`` those without the key."""
+
+    key: Key
+    position: int  # of the fact in _facts
+    find: Callable[[_Fact, int], int]
+    others: int
+
+
+class Policy:
+    """Compiled rules."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """``rules`` are in the order of the configuration, which is the order of precedence."""
+        self._rules = tuple(rules)
+        self._all = (1 << len(rules)) - 1
+        self._denying = _bits(rule.effect == "deny" for rule in rules)
+        # A deny rule is for fork builds too, whatever it says about them.
+        self._for_forks = self._denying | _bits(rule.forks == "allow" for rule in rules)
+        tests = (_compile(rules, key, position) for position, key in enumerate(_KEYS))
+        self._tests = tuple(test for test in tests if test is not None)
+
+    def decide(self, build: Build, *, secret: str) -> Decision:
+        """Return what the build gets; ``secret`` is the name of the shared secret that signed for it."""
+        matching = self._all
+        facts = _facts(build, secret)
+        for test in self._tests:
+            matching &= test.find(facts[test.position], test.others)
+        return self._conclude(matching, is_fork(build))
+
+    def explain(self, build: Build, *, secret: str) -> list[RuleVerdict]:
+        """Return every rule's verdict, in the rules' order."""
+        facts = _facts(build, secret)
+        admitted = [(test.key, fact := facts[test.position], test.find(fact, test.others)) for test in self._tests]
+        fork_text = _fork_text(build) if is_fork(build) else ""
+        return [self._verdict(index, admitted, fork_text) for index in range(len(self._rules))]
+
+    def _verdict(self, index: int, admitted: Sequence[tuple[Key, _Fact, int]], fork_text: str) -> RuleVerdict:
+        rule = self._rules[index]
+        for key, fact, bits in admitted:
+            if not bits >> index & 1:
+                return _failing(rule, key, _found_allowed(fact, _wanted(rule, key)))
+        if fork_text and not self._for_forks >> index & 1:
+            return _failing(rule, "forks", fork_text)
+        return RuleVerdict(rule.name, rule.effect, True, None, _matching_text(rule))
+
+    def _conclude(self, matching: int, fork: bool) -> Decision:
+        applying = matching & self._for_forks if fork else matching
+        denying = _select(self._rules, applying & self._denying)
+        accounts = _granted(_select(self._rules, applying & ~self._denying), denying)
+        names = tuple(rule.name for rule in _select(self._rules, applying))
+        if accounts:
+            return Decision(accounts, names, fork, "granted")
+        if _granted(_select(self._rules, matching & ~applying), denying):
+            return Decision((), names, fork, "fork")
+        return Decision((), names, fork, "denied" if denying else "no_rule")
+
+
+def _facts(build: Build, secret: str) -> tuple[_Fact, ...]:
+    """Return what each of _KEYS restricts."""
+    return build.slug, secret, build.event, build.ref, build.uid, build.trusted, build.private, build.deploy_to
+
+
+def _wanted(rule: Rule, key: Key) -> tuple[_Fact, ...]:
+    """Return the facts that a rule's key admits, some of them as patterns; none: any."""
+    value: bool | tuple[_Fact, ...] | None = getattr(rule, key)
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, bool) else value
+
+
+def _compile(rules: Sequence[Rule], key: Key, position: int) -> _Test | None:
+    """Return None for a key that no rule has."""
+    wanted = [_wanted(rule, key) for rule in rules]
+    by_value = _bits_by_value(wanted)
+    others = _bits(not values for values in wanted)
+    if not by_value:
+        return None
+    if key == "repos":
+        return _Test(key, position, _by_pattern(by_value, fold=fold), others)
+    if key == "refs":
+        return _Test(key, position, _by_pattern(by_value, fold=str), others)
+    return _Test(key, position, {value: bits | others for value, bits in by_value.items()}.get, others)
+
+
+def _by_pattern(bits: Mapping[_Fact, int], *, fold: Callable[[str], str]) -> Callable[[_Fact, int], int]:
+    folded: dict[str, int] = {}
+    for pattern, each in bits.items():
+        folded[fold(str(pattern))] = folded.get(fold(str(pattern)), 0) | each
+    match = GlobIndex(folded).match
+    return lambda fact, others: match(fold(str(fact))) | others
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    return int("".join("1" if flag else "0" for flag in flags)[::-1] or "0", 2)
+
+
+def _bits_by_value(values: Iterable[Iterable[_T]]) -> dict[_T, int]:
+    """Return the set of the rules that have it for each value; ``values`` has those of each rule."""
+    bits: dict[_T, int] = {}
+    for index, each in enumerate(values):
+        for value in each:
+            bits[value] = bits.get(value, 0) | 1 << index
+    return bits
+
+
+def _select(rules: Sequence[Rule], bits: int) -> list[Rule]:
+    """Return the rules of a set, in order."""
+    if bits.bit_count() > _FEW:
+        return [*compress(rules, f"{bits:b}"[::-1].encode().translate(_TRUTHS))]
+    selected: list[Rule] = []
+    while bits:
+        lowest = bits & -bits
+        selected.append(rules[lowest.bit_length() - 1])
+        bits ^= lowest
+    return selected
+
+
+def _granted(allowing: Iterable[Rule], denying: Sequence[Rule]) -> tuple[str, ...]:
+    accounts = dict.fromkeys(chain.from_iterable(rule.accounts for rule in allowing))
+    for rule in denying:
+        for account in rule.accounts or [*accounts]:
+            accounts.pop(account, None)
+    return tuple(accounts)
+
+
+def _failing(rule: Rule, failed: FailedKey, text: str) -> RuleVerdict:
+    return RuleVerdict(rule.name, rule.effect, False, failed, f"{failed}: {text}")
+
+
+def _found_allowed(found: _Fact, allowed: Sequence[_Fact]) -> str:
+    listed = [_show(value) for value in allowed[:_MOST_LISTED]]
+    if len(allowed) > _MOST_LISTED:
+        listed.append(f"{len(allowed) - _MOST_LISTED} more")
+    return f"found {_show(found)}, allowed {', '.join(listed)}"
+
+
+def _show(fact: _Fact) -> str:
+    if isinstance(fact, bool):
+        return str(fact).lower()
+    # Refs and the like are whatever a pull request's author chose, for a terminal too.
+    return (fact if fact.isprintable() else ascii(fact)) or "nothing"
+
+
+def _fork_text(build: Build) -> str:
+    source = f"source_repo {_show(build.source_repo)}" if build.source_repo else "a pull request without source_repo"
+    return f"this is a fork build ({source}) and the rule does not say forks: allow"
+
+
+def _matching_text(rule: Rule) -> str:
+    if rule.effect == "allow":
+        return f"grants {', '.join(rule.accounts)}"
+    return f"takes away {', '.join(rule.accounts) or 'every account'}"
