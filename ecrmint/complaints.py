@@ -26,12 +26,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "literal_error": "{expected}",
-    "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
-    "less_than": "less than {lt}",
-    "less_than_equal": "{le} or less",
-    "too_short": "at least {min_length}",
-    "too_long": "at most {max_length}",
+    "too_short": "at least {min_length} in it",
 }
 
 
@@ -72,7 +68,8 @@ class Complaints:
                 tag = (*spot.path, "type")
                 self.add(tag, not_among(_value(data, tag), spot.allowed()))
             else:
-                self.add(spot.path, _message(detail, spot, _value(data, spot.path)))
+                value = spot.path[-1] if detail["loc"][-1:] == ("[key]",) else _value(data, spot.path)
+                self.add(spot.path, _message(detail, spot, value))
 
 
 @dataclass(frozen=True, slots=True)

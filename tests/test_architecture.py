@@ -13,6 +13,8 @@ LAYERS: Final = (
     ("fields", "signature", "standin", "wire"),
     ("client", "complaints", "frontdoor", "policy", "secretfile"),
     ("crosschecks", "minters"),
+    ("schema",),
+    ("reading",),
     ("cache", "settings"),
     ("broker", "lint"),
     ("audit",),
