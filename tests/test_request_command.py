@@ -10,6 +10,7 @@ from support import runner
 from support.extension import Extension, listening
 from support.process import free_ports
 from support.runner import ACCEPT, NOW, SECRET
+from support.serve import Serve
 
 from ecrmint import client
 from ecrmint.commands.request import command
@@ -335,3 +336,42 @@ def test_a_proxy_that_can_not_be_used_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(NoAnswerError, match="SOCKS proxy"):
         client.ask("http://ecrmint.example", Secret(SECRET), RegistryRequest(slug="a/b"))
+
+
+# Against our own server
+
+CONFIG = f"""
+secrets: [{{name: main, value: {SECRET}}}]
+accounts:
+  hub: {{type: static, registries: [docker.io], username: octocat, password: {{value: correct-horse}}}}
+rules:
+  - {{name: team-a, repos: ["team-a/*"], accounts: [hub]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extension]:
+    with Serve.start(CONFIG, tmp_path_factory.mktemp("serve")) as serve:
+        yield Extension(url=serve.url)
+
+
+def test_our_server_answers_logins(served: Extension) -> None:
+    done = request(served, "--json", "--show-passwords")
+    assert [done.exit_code, json.loads(done.stdout)] == [0, [HUB]]
+
+
+def test_our_server_answers_an_empty_list_to_a_stranger(served: Extension) -> None:
+    done = request(served, repo="team-b/app")
+    assert [done.exit_code, done.stdout] == [1, "no logins\n"]
+
+
+@pytest.mark.parametrize(
+    ("repo", "secret", "path", "status"),
+    [("team-a/app", "f" * 32, "", 401), ("team-a", SECRET, "", 400), ("team-a/app", SECRET, "/other", 404)],
+    ids=["another secret", "no slug", "another path"],
+)
+def test_our_server_refuses(served: Extension, repo: str, secret: str, path: str, status: int) -> None:
+    done = request(Extension(url=served.url + path), repo=repo, env={"ECRMINT_SECRET": secret})
+    assert [done.exit_code, done.stdout] == [1, ""]
+    assert done.stderr.startswith(f"Error: {status}: ")
+    assert "The server's log has it as request " in done.stderr
