@@ -15,7 +15,7 @@ ECRMINT = Path(sys.executable).with_name("ecrmint")  # the console script of thi
 HEAD = """\
 listen: 127.0.0.1:{listen}
 admin: 127.0.0.1:{admin}
-drain: {{delay: 0s, grace: 1s}}
+drain: {{delay: {delay}, grace: 1s}}
 """
 
 
@@ -29,7 +29,13 @@ class Serve:
 
     @classmethod
     def start(
-        cls, config: str, folder: Path, *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+        cls,
+        config: str,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        drain_delay: str = "0s",
     ) -> Self:
         """Start with that YAML, on free ports (``listen``, ``admin`` and ``drain`` are ours), and wait for /readyz.
 
@@ -37,7 +43,7 @@ class Serve:
         """
         listen, admin = free_ports(2)
         file = folder / "ecrmint.yaml"
-        file.write_text(HEAD.format(listen=listen, admin=admin) + config, encoding="utf-8")
+        file.write_text(HEAD.format(listen=listen, admin=admin, delay=drain_delay) + config, encoding="utf-8")
         serve = cls(
             Process([*prefix, str(ECRMINT), "serve", "--config", str(file)], folder, env=env),
             listen=listen,

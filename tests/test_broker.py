@@ -1,0 +1,91 @@
+"""Which account answers for a host, and what an answer comes to."""
+
+from collections.abc import Mapping
+
+import pytest
+from support.clock import SettableClock
+from support.minters import FakeMinter, Recorder
+
+from ecrmint.broker import Answer, Broker, assign_hosts
+from ecrmint.cache import LoginCache
+from ecrmint.errors import ThrottledError
+from ecrmint.minters import Minter
+from ecrmint.policy import Policy, Rule
+from ecrmint.wire import RegistryRequest
+
+Minters = Mapping[str, Mapping[str, Minter]]
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+def rule(*accounts: str) -> Rule:
+    return Rule.model_validate({"name": "r", "repos": ["**"], "accounts": list(accounts)})
+
+
+async def answer(clock: SettableClock, minters: Minters, *accounts: str, deadline: float = 20.0) -> Answer:
+    cache = LoginCache(Recorder(), clock=clock, roll=lambda: 0.0)
+    broker = Broker(Policy([rule(*accounts)]), minters, cache, deadline_seconds=deadline)
+    return await broker.answer(RegistryRequest("team-a/app"), secret="main")
+
+
+def hosts_and_passwords(given: Answer) -> list[tuple[str, str]]:
+    return [(host, login.password.reveal()) for host, login in given.logins]
+
+
+def test_of_two_accounts_with_one_host_the_first_answers_for_it_and_both_for_the_rest() -> None:
+    first, second = FakeMinter("first"), FakeMinter("second")
+    minters: Minters = {"first": {"a": first, "b": first}, "second": {"b": second, "c": second}}
+    assert [(entry.host, entry.minter.account) for entry in assign_hosts(["first", "second"], minters)] == [
+        ("a", "first"),
+        ("b", "first"),
+        ("c", "second"),
+    ]
+
+
+async def test_the_account_that_loses_a_host_is_neither_minted_nor_answered_where_the_first_one_fails(
+    clock: SettableClock,
+) -> None:
+    first, second = FakeMinter("first").then_error(ThrottledError("slow down")), FakeMinter("second").then_login()
+    given = await answer(clock, {"first": {"a": first}, "second": {"a": second}}, "first", "second")
+    assert given.logins == ()
+    assert second.calls == 0
+    assert (given.kind, given.failed_accounts) == ("failed", ["first"])
+
+
+async def test_hosts_that_share_a_login_cost_one_mint(clock: SettableClock) -> None:
+    minter = FakeMinter().then_login("shared")
+    given = await answer(clock, {"prod": {"a": minter, "b": minter}}, "prod")
+    assert hosts_and_passwords(given) == [("a", "shared"), ("b", "shared")]
+    assert minter.calls == 1
+
+
+async def test_accounts_are_minted_side_by_side(clock: SettableClock) -> None:
+    slow, quick = FakeMinter("slow").then_login("s"), FakeMinter("quick").then_login("q")
+    slow.gate.clear()
+
+    def release_the_other() -> None:
+        slow.gate.set()
+
+    # The quick one's mint is what lets the slow one go on: one after the other, neither would end.
+    quick.results.insert(0, lambda: (release_the_other(), FakeMinter().then_login("q").mint())[1])
+    given = await answer(clock, {"slow": {"a": slow}, "quick": {"b": quick}}, "slow", "quick")
+    assert hosts_and_passwords(given) == [("a", "s"), ("b", "q")]
+
+
+async def test_at_the_deadline_the_answer_goes_out_with_what_is_there(clock: SettableClock) -> None:
+    hung, quick = FakeMinter("hung").then_login(), FakeMinter("quick").then_login("q")
+    hung.gate.clear()
+    given = await answer(clock, {"hung": {"a": hung}, "quick": {"b": quick}}, "hung", "quick", deadline=0.05)
+    hung.gate.set()
+    assert hosts_and_passwords(given) == [("b", "q")]
+    assert (given.kind, given.failed_accounts) == ("partial", ["hung"])
+
+
+async def test_nothing_granted_is_an_empty_answer(clock: SettableClock) -> None:
+    cache = LoginCache(Recorder(), clock=clock)
+    broker = Broker(Policy([]), {}, cache, deadline_seconds=1)
+    given = await broker.answer(RegistryRequest("team-a/app"), secret="main")
+    assert (given.kind, given.logins, given.failed_accounts) == ("empty", (), [])
