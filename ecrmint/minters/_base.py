@@ -5,10 +5,17 @@ A new registry provider is one file beside this one and one line in ``ecrmint.mi
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import AfterValidator, Field
 
 from ecrmint.fields import Model, SecretSource
-from ecrmint.tokens import Login
+from ecrmint.minters._aws import Aws
+from ecrmint.minters._hosts import check_bare, check_list
+from ecrmint.minters._http import Http
+from ecrmint.minters._urls import Regional, RegionalUrl, Url
+from ecrmint.tokens import Login, Secret
 
 
 class Minter(Protocol):
@@ -30,15 +37,49 @@ class Minter(Protocol):
         """Return a fresh login; blocks, within the provider's own time limits. Raises: MintError, and nothing else."""
 
 
+class Endpoints(Model):
+    """Other addresses of the clouds' APIs; the clouds' own where nothing is said."""
+
+    sts: RegionalUrl = Regional()
+    ecr: RegionalUrl = Regional()
+    google_token: Url | None = None
+    iamcredentials: Url | None = None
+    metadata: Url | None = None
+    registries: dict[Annotated[str, AfterValidator(check_bare)], Url] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resources:
+    """What minters share. Nothing of a cloud's SDK is imported, and no client is made, before the first mint.
+
+    ``secrets`` holds what the accounts' ``secret_sources`` name. ``aws`` and ``http`` may outlive a configuration: pass
+    those of the one before.
+    """
+
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    secrets: Mapping[SecretSource, Secret] = field(default_factory=dict)
+    aws: Aws = field(default_factory=Aws)
+    http: Http = field(default_factory=Http)
+
+
+_Host = TypeVar("_Host", bound=str)
+BareHost = Annotated[str, AfterValidator(check_bare)]
+Registries = Annotated[tuple[_Host, ...], AfterValidator(check_list)]
+"""The hosts of an account: at least one, none twice; each type says which hosts it knows."""
+
+
 class AccountModel(Model):
     """The part of an account's configuration that all types share: ``registries``, bare hosts."""
 
-    registries: tuple[str, ...]
+    registries: Registries[BareHost]
 
     def secret_sources(self) -> Mapping[str, SecretSource]:
         """Return the secrets that this account reads, by the dotted path of their field; settings.py reads them."""
         return {}
 
+    def check_secret(self, name: str, secret: Secret, endpoints: Endpoints) -> None:
+        """Check what was read for a field of ``secret_sources``. Raises: ValueError, with no part of it."""
+
     @abstractmethod
-    def minters(self, name: str, resources: "Resources") -> Mapping[str, Minter]:
-        """Return the minter for each host. Hosts that share a login have equal minters. No I/O, no client is made yet."""
+    def minters(self, name: str, resources: Resources) -> Mapping[str, Minter]:
+        """Return the minter for each host. Hosts that share a login have equal minters. No I/O yet."""

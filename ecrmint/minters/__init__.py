@@ -1,0 +1,15 @@
+"""Ways of minting logins, one file each. Importing this imports no cloud's SDK: a mint that needs one does."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ecrmint.minters._base import AccountModel, Endpoints, Minter, Resources
+from ecrmint.minters.ecr import EcrAccount
+from ecrmint.minters.google import GoogleAccount
+from ecrmint.minters.static import StaticAccount
+
+__all__ = ["Account", "AccountModel", "Endpoints", "Minter", "Resources"]
+
+Account = Annotated[EcrAccount | GoogleAccount | StaticAccount, Field(discriminator="type")]
+"""An account of the configuration: the one line per provider."""

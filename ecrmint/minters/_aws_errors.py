@@ -1,0 +1,139 @@
+"""What AWS and botocore say when a call fails, in our classes. Nothing of their texts gets into ours.
+
+Sources: the lists of common errors in the API references of STS and ECR; botocore's ``exceptions.py`` and
+``retries/standard.py``.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ecrmint.errors import (
+    ClockSkewError,
+    CloudError,
+    MalformedAnswerError,
+    MintError,
+    MintTimeoutError,
+    NoIdentityError,
+    ThrottledError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of call: what it is called in a text, and which error an access denied, with that code, is here."""
+
+    name: str
+    denied: Callable[[str], MintError]
+
+    def explain(self, error: Exception) -> MintError:
+        """Return what the exception means in this call."""
+        from botocore.exceptions import ClientError
+
+        if isinstance(error, ClientError):
+            return self._refusal(error)
+        meanings = (meaning for kinds, meaning in _failures() if isinstance(error, kinds))
+        return next(meanings, _FAULT).error(self.name, type(error).__name__)
+
+    def _refusal(self, error: "ClientError") -> MintError:
+        details = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = _shown(str(details.get("Code", "")))
+        # A wrong date has the code of a wrong signature: only the text tells the two apart.
+        if _SKEW_TEXT.search(str(details.get("Message", ""))):
+            return _SKEWED.error(self.name, code)
+        if code in _DENIED_CODES:
+            return self.denied(code)
+        return _REFUSALS.get(code, _FAULT if status >= _SERVER_FAULT else _REFUSED).error(self.name, code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """A class of ours, and what its text says about AWS."""
+
+    kind: type[MintError]
+    text: str
+    hint: str = ""
+
+    def error(self, step: str, detail: str) -> MintError:
+        return self.kind(f"{step}: AWS {self.text} ({detail})", hint=self.hint)
+
+
+_SERVER_FAULT: Final = 500
+_SKEW_TEXT: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
+_NETWORK_HINT: Final = "look at DNS, the proxy, security groups and the VPC endpoint of this service and region"
+
+_FAULT: Final = _Meaning(CloudError, "failed")
+_REFUSED: Final = _Meaning(CloudError, "refuses the call")
+_SKEWED: Final = _Meaning(ClockSkewError, "finds this machine's clock wrong", "set the clock: AWS allows 15 minutes")
+_THROTTLED: Final = _Meaning(ThrottledError, "says that there are too many calls")
+_BAD_KEY: Final = _Meaning(
+    NoIdentityError,
+    "does not accept the credentials",
+    "they are wrong, deleted or over: renew the identity of the process",
+)
+_REGION_OFF: Final = _Meaning(
+    CloudError, "has switched the region off", "activate STS for this region in the role's account"
+)
+
+_DENIED_CODES: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_REFUSALS: Final[Mapping[str, _Meaning]] = {
+    "BandwidthLimitExceeded": _THROTTLED,
+    "ExpiredToken": _BAD_KEY,
+    "ExpiredTokenException": _BAD_KEY,
+    "IncompleteSignature": _BAD_KEY,
+    "IncompleteSignatureException": _BAD_KEY,
+    "InvalidClientTokenId": _BAD_KEY,
+    "InvalidIdentityToken": _BAD_KEY,
+    "InvalidSignatureException": _BAD_KEY,
+    "LimitExceededException": _THROTTLED,
+    "MissingAuthenticationToken": _BAD_KEY,
+    "MissingAuthenticationTokenException": _BAD_KEY,
+    "RegionDisabledException": _REGION_OFF,
+    "RequestExpired": _SKEWED,
+    "RequestInTheFuture": _SKEWED,
+    "RequestLimitExceeded": _THROTTLED,
+    "RequestThrottled": _THROTTLED,
+    "RequestThrottledException": _THROTTLED,
+    "RequestTimeTooSkewed": _SKEWED,
+    "SignatureDoesNotMatch": _BAD_KEY,
+    "SlowDown": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "ThrottledException": _THROTTLED,
+    "ThrottlingException": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "UnrecognizedClientException": _BAD_KEY,
+}
+
+
+def _failures() -> Iterator[tuple[tuple[type[Exception], ...], _Meaning]]:
+    """Yield what each kind of exception means, the narrower kinds first."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    yield (boto.ReadTimeoutError,), _Meaning(MintTimeoutError, "did not answer in time")
+    yield (boto.HTTPClientError, boto.ConnectionError), _Meaning(UnreachableError, "can't be reached", _NETWORK_HINT)
+    yield (
+        (boto.BaseEndpointResolverError, boto.EndpointProviderError),
+        _Meaning(UnreachableError, "has no such endpoint", "look at FIPS, dual-stack and the region's name"),
+    )
+    yield (ResponseParserError,), _Meaning(MalformedAnswerError, "answers what can't be read")
+    # An unreadable profile, token file or address of container credentials is a ValueError or an OSError.
+    yield (
+        (boto.BotoCoreError, ValueError, OSError),
+        _Meaning(
+            NoIdentityError,
+            "credentials can't be used",
+            "look at the profile, the token file and the AWS_ variables of the process",
+        ),
+    )
+
+
+def _shown(code: str) -> str:
+    """Return a code as AWS has them; what else stands in its place may be anything."""
+    return code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code, re.ASCII) else "no code"

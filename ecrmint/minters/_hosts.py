@@ -1,0 +1,122 @@
+"""Registry hosts: what a bare host is, and what the hosts of each cloud say. Pure, anchored, lower case only."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+_LONGEST_HOST: Final = 253  # characters, RFC 1035 section 2.3.4
+_HIGHEST_PORT: Final = 65535
+
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A single word without a port is a repository of Docker Hub to every docker client, so no image is ever on such a host.
+_BARE: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})+|localhost|{_LABEL}(?=:))(?::([0-9]{{1,5}}))?", re.ASCII)
+_OTHER_NAMES: Final[Mapping[str, str]] = {"index.docker.io": "docker.io"}
+
+_GOOGLE: Final = re.compile(
+    r"(?:us\.|eu\.|asia\.)?gcr\.io"
+    r"|[a-z]+(?:-[a-z]+[0-9]+)?-docker\.pkg\.dev"
+    r"|docker\.[a-z]+-[a-z]+[0-9]+\.rep\.pkg\.dev",
+    re.ASCII,
+)
+_ECR: Final = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr(?P<form>\.ecr|-ecr)(?P<fips>-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z.-]+)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A separate part of AWS: the shape of its regions' names, and the suffixes of its registries' hosts."""
+
+    name: str
+    region: str  # a pattern
+    suffix: str
+    dual_stack_suffix: str | None = None
+
+
+# Names, regions and suffixes are those of botocore's partitions.json (a test compares them); a new region of a known
+# partition needs no release. The dual-stack suffixes are those of the registries, not of the API.
+PARTITIONS: Final = (
+    Partition("aws", r"(?!cn-)[a-z]{2}-[a-z]+-[0-9]{1,2}", "amazonaws.com", "on.aws"),
+    Partition("aws-us-gov", r"us-gov-[a-z]+-[0-9]{1,2}", "amazonaws.com", "on.aws"),
+    Partition("aws-cn", r"cn-[a-z]+-[0-9]{1,2}", "amazonaws.com.cn", "on.amazonwebservices.com.cn"),
+    Partition("aws-eusc", r"eusc-[a-z]+-[a-z]+-[0-9]{1,2}", "amazonaws.eu", "on.amazonwebservices.eu"),
+    Partition("aws-iso", r"us-iso-[a-z]+-[0-9]{1,2}", "c2s.ic.gov"),
+    Partition("aws-iso-b", r"us-isob-[a-z]+-[0-9]{1,2}", "sc2s.sgov.gov"),
+    Partition("aws-iso-e", r"eu-isoe-[a-z]+-[0-9]{1,2}", "cloud.adc-e.uk"),
+    Partition("aws-iso-f", r"us-isof-[a-z]+-[0-9]{1,2}", "csp.hci.ic.gov"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EcrHost:
+    """What the host of a private ECR registry says."""
+
+    account: str
+    region: str
+    partition: str
+    fips: bool
+    dual_stack: bool
+
+
+def check_bare(host: str) -> str:
+    """Return a host as docker clients compare it: lower case, ``host`` or ``host:port``. Raises: ValueError."""
+    if "@" in host:
+        raise ValueError("a registry is named by its host alone, without a user name or password")
+    bare = re.sub(r"^[a-z][a-z0-9+.-]*://", "", host.lower()).partition("/")[0]
+    bare = _OTHER_NAMES.get(bare, bare)
+    match = _BARE.fullmatch(bare)
+    if match is None or len(bare) > _LONGEST_HOST or not 0 < int(match[1] or 1) <= _HIGHEST_PORT:
+        raise ValueError("expected a bare host such as registry.example.com or registry.example.com:5000")
+    if bare != host:
+        raise ValueError(f"expected the bare host: {bare}")
+    return host
+
+
+def check_ecr(host: str) -> str:
+    """Return the host of a private ECR registry. Raises: ValueError."""
+    parse_ecr(host)
+    return host
+
+
+def check_google(host: str) -> str:
+    """Return the host of a registry of Google's. Raises: ValueError.
+
+    mirror.gcr.io is not one: it takes no login, and would be sent one with every pull of a public image.
+    """
+    if _GOOGLE.fullmatch(host) is None:
+        raise ValueError(
+            "expected gcr.io, us.gcr.io, eu.gcr.io, asia.gcr.io, LOCATION-docker.pkg.dev or docker.REGION.rep.pkg.dev"
+        )
+    return host
+
+
+def parse_ecr(host: str) -> EcrHost:
+    """Return what an ECR host says. Raises: ValueError.
+
+    Source: Amazon ECR User Guide, "Registry authentication", and AWS's table of ECR endpoints (FIPS, dual-stack).
+    """
+    match = _ECR.fullmatch(host)
+    dual_stack = match is not None and match["form"] == "-ecr"
+    for partition in PARTITIONS if match is not None else ():
+        suffix = partition.dual_stack_suffix if dual_stack else partition.suffix
+        if match is not None and suffix == match["suffix"] and re.fullmatch(partition.region, match["region"]):
+            return EcrHost(match["account"], match["region"], partition.name, bool(match["fips"]), dual_stack)
+    raise ValueError(
+        "expected a private ECR registry: ACCOUNT.dkr.ecr.REGION.amazonaws.com, or its FIPS, dual-stack, China,"
+        " European or isolated form"
+    )
+
+
+_T = TypeVar("_T", bound=tuple[str, ...])
+
+
+def check_list(entries: _T) -> _T:
+    """Return a list that is not empty and names nothing twice. Raises: ValueError."""
+    if not entries:
+        raise ValueError("expected at least one entry")
+    repeated = sorted({entry for entry in entries if entries.count(entry) > 1})
+    if repeated:
+        raise ValueError(f"named twice: {', '.join(repeated)}")
+    return entries

@@ -1,0 +1,58 @@
+"""Google's metadata server: the identity of the machine, or of the pod by Workload Identity.
+
+Not google-auth's: that one needs requests, tries for a minute, and asks through a proxy. Source: Compute Engine docs,
+"Authenticate workloads to Google Cloud APIs using service accounts".
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+from ecrmint.errors import MintError, NoIdentityError, TrustDeniedError, UnreachableError
+from ecrmint.minters._access_token import OK, AccessToken, json_object, made
+from ecrmint.minters._http import Answer, Calls, failure_of
+
+ADDRESS: Final = "http://169.254.169.254"  # not its name: that is what DNS can lie about
+_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default/token"
+_WHAT: Final = "Google's metadata server"
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_HINT: Final = (
+    "run where Google gives the process an identity, attach a service account to it, or name a credentials_file"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSource:
+    """``url``: the server's address without a path."""
+
+    url: str
+
+    def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
+        """Return the machine's token: a cached one, with 5 to 60 minutes left. Compute Engine ignores the scopes."""
+        started = time.time()  # before the call, so that its life is never overrated
+        query = urlencode({"scopes": ",".join(scopes)})
+        try:
+            answer = calls.get_metadata(f"{self.url}{_PATH}?{query}", headers={"Metadata-Flavor": "Google"}, what=_WHAT)
+        except UnreachableError:
+            raise NoIdentityError(f"{_WHAT} can't be reached", hint=_HINT) from None
+        if answer.status != OK:
+            raise _refusal(answer)
+        if answer.headers.get("metadata-flavor") != "Google":
+            raise NoIdentityError(f"something else answers in the place of {_WHAT}", hint=_HINT)
+        content = json_object(answer)
+        seconds = content.get("expires_in")
+        expires_at = started + seconds if isinstance(seconds, int) else None
+        return made(content.get("access_token"), expires_at, what=_WHAT)
+
+
+def _refusal(answer: Answer) -> MintError:
+    if answer.status == _NOT_FOUND:
+        return NoIdentityError(f"{_WHAT} has no service account for the process", hint=_HINT)
+    if answer.status == _FORBIDDEN:
+        return TrustDeniedError(
+            f"{_WHAT} may not act as the service account of the process",
+            hint="GKE: give the Kubernetes service account the role Workload Identity User on it",
+        )
+    return failure_of(_WHAT, answer)
