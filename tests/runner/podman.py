@@ -20,12 +20,12 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
 """
-CGROUPS = Path("/sys/fs/cgroup")
 REGISTRIES = f"""
 [[registry]]
 location = "{HOST}"
 insecure = true
 """
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _ulimits() -> list[str]:
 
 def remove_cgroups() -> None:
     """Remove podman's empty cgroups, once its cell has ended: namespaces don't hold them."""
-    for parent in CGROUPS.glob("**/libpod_parent"):
+    for parent in list(CGROUPS.glob("**/libpod_parent")):
         for group in sorted(parent.glob("**/"), reverse=True):
             with suppress(OSError):  # in use by a podman that is not ours
                 group.rmdir()
