@@ -26,7 +26,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "literal_error": "{expected}",
-    "greater_than_equal": "{ge} or more",
+    "greater_than_equal": "{ge:g}{unit} or more",
+    "less_than_equal": "{le:g}{unit} or less",
     "too_short": "at least {min_length} in it",
 }
 
@@ -135,12 +136,13 @@ def _message(detail: ErrorDetails, spot: _Spot, value: object) -> str:
             return "is missing, and required"
         case "value_error":
             text = str(context["error"])
-            return f"found {found}, {text}" if text.startswith("expected ") else text
+            return f"found {found}, {text}" if text.startswith("expected ") and not isinstance(value, dict) else text
         case "model_type" | "model_attributes_type":
             what = "a type:" if len(_members(spot.annotation)) > 1 else "keys such as"
             return f"found {found}, expected a mapping with {what} {', '.join(spot.allowed()[:_FEW])}"
         case name if name in _EXPECTED:
-            return f"found {found}, expected {_EXPECTED[name].format(**context)}"
+            unit = " seconds" if isinstance(value, str) else ""  # what a duration is once it is read
+            return f"found {found}, expected {_EXPECTED[name].format(**context, unit=unit)}"
     return f"found {found}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 

@@ -17,7 +17,7 @@ from ecrmint.complaints import Complaints
 from ecrmint.crosschecks import check_listeners, check_names
 from ecrmint.errors import ConfigError, Problem
 from ecrmint.fields import SecretSource
-from ecrmint.policy import Policy
+from ecrmint.policy import Decision, Policy
 from ecrmint.reading import SHARED_SECRETS, Reader
 from ecrmint.schema import Settings
 from ecrmint.signature import SharedSecret
@@ -138,10 +138,16 @@ def _run_tests(settings: Settings, policy: Policy, complaints: Complaints) -> No
     first = settings.secrets[0].name if settings.secrets else "env"
     for index, test in enumerate(settings.tests):
         decision = policy.decide(test.build(), secret=test.secret or first)
+        # An account that does not exist has been complained about.
         if set(decision.accounts) != set(test.grants) <= settings.accounts.keys():
-            rules = f"decided by the rules {', '.join(decision.rules)}" if decision.rules else "no rule matches"
             expected, given = (f"[{', '.join(names)}]" for names in (test.grants, decision.accounts))
-            complaints.add(("tests", index, "grants"), f"expected {expected}, the rules give {given}; {rules}")
+            message = f"expected {expected}, the rules give {given}; {_grounds(decision)}"
+            complaints.add(("tests", index, "grants"), message)
+
+
+def _grounds(decision: Decision) -> str:
+    rules = f"decided by the rules {', '.join(decision.rules)}" if decision.rules else "no rule counts"
+    return f"{rules}; a fork build, which needs a rule with forks: allow" if decision.reason == "fork" else rules
 
 
 def _by_place(problem: Problem) -> tuple[int, int]:

@@ -240,6 +240,8 @@ def kind(value: object) -> str:
     """Return what a value is, in words, and not its text."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value == ():
+        return "an empty list"
     return {type(None): "nothing", int: "a whole number", str: "text", tuple: "a list"}.get(type(value), "a mapping")
 
 

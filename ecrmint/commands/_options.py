@@ -3,13 +3,15 @@
 import click
 
 
-class _NoConfigError(click.ClickException):
+class WrongUseError(click.ClickException):
+    """A command that was given the wrong things: one plain line, exit code 2."""
+
     exit_code = 2
 
 
 def _named(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
     if not value:
-        raise _NoConfigError("no configuration: name the file with --config FILE, or in ECRMINT_CONFIG")
+        raise WrongUseError("no configuration: name the file with --config FILE, or in ECRMINT_CONFIG")
     return value
 
 
