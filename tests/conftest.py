@@ -21,4 +21,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     skipped = (report.longrepr for report in terminalreporter.getreports("skipped"))
     reasons = Counter(longrepr[2].removeprefix("Skipped: ") for longrepr in skipped if isinstance(longrepr, tuple))
     for reason, count in sorted(reasons.items()):
-        terminalreporter.write_line(f"left out here: {reason} ({count} tests)", yellow=True)
+        terminalreporter.write_line(f"left out here: {reason} ({count} test{'s' * (count > 1)})", yellow=True)
