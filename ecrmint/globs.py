@@ -73,17 +73,17 @@ class Glob:
 
 
 def _fits(run: Run, segments: Sequence[str], place: int) -> bool:
-    return all(map(_segment_fits, run, segments[place:]))
+    return all(map(_segment_fits, run, segments[place : place + len(run)]))
 
 
 def _segment_fits(pieces: Segment, text: str) -> bool:
     if len(pieces) == 1:
         return pieces[0] == text
-    first, *inner, last = pieces
+    first, last = pieces[0], pieces[-1]
     start, end = len(first), len(text) - len(last)
     if end < start or not (text.startswith(first) and text.endswith(last)):
         return False
-    for piece in inner:
+    for piece in pieces[1:-1]:
         found = text.find(piece, start, end)
         if found < 0:
             return False
@@ -92,7 +92,7 @@ def _segment_fits(pieces: Segment, text: str) -> bool:
 
 
 class GlobIndex:
-    """Many patterns, each with a set of bits. Whole literals and literal first segments are looked up, others scanned."""
+    """Many patterns, each with a set of bits. Whole literals and literal first segments are looked up, others tried."""
 
     __slots__ = ("_by_first", "_everything", "_literals", "_scanned")
 

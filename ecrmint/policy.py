@@ -5,7 +5,7 @@ set, and the rules that match are what all of them admit: one ``&`` for each fac
 Source of all of it: design section 2, "Rules".
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 from typing import Annotated, Final, Literal, Protocol, TypeVar, get_args
@@ -21,19 +21,19 @@ Event = Literal["push", "pull_request", "tag", "promote", "rollback", "cron", "c
 
 Reason = Literal[
     "granted",
-    "no_rule",  # no allow rule matches
-    "fork",  # some would grant something, were it not for a fork
-    "denied",  # deny rules leave nothing of what the allow rules grant
+    "no_rule",  # no rule matches
+    "fork",  # something would be granted if it were not for a fork
+    "denied",  # a deny rule matches, and nothing is left
 ]
 
 Key = Literal["repos", "secrets", "events", "refs", "uids", "trusted", "private", "deploy_to"]
 FailedKey = Literal[Key, "forks"]
-_Fact = str | bool
 _T = TypeVar("_T")
 
 # A pull or merge request's refs, at GitHub and Gitea, Bitbucket Server, GitLab.
 _REQUEST_REFS: Final = ("refs/pull/", "refs/pull-requests/", "refs/merge-requests/")
 _KEYS: Final[tuple[Key, ...]] = get_args(Key)
+_FLAGS: Final = ("false", "true")
 _FEW: Final = 64
 _TRUTHS: Final = bytes.maketrans(b"01", b"\x00\x01")
 _MOST_LISTED: Final = 10
@@ -158,11 +158,11 @@ def is_fork(build: Build) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """One key that rules have. ``find(fact, others)`` is the set that admits a fact, ``others`` those without the key."""
+    """One key that rules have. ``find(fact, others)`` is the set that admits a fact; ``others`` don't have the key."""
 
     key: Key
     position: int  # of the fact in _facts
-    find: Callable[[_Fact, int], int]
+    find: Callable[[str, int], int]
     others: int
 
 
@@ -172,6 +172,11 @@ class Policy:
     def __init__(self, rules: Sequence[Rule]) -> None:
         """``rules`` are in the order of the configuration, which is the order of precedence."""
         self._rules = tuple(rules)
+        self._names = [rule.name for rule in rules]
+        # Many rules, few lists of accounts: numbered, because numbers are cheaper to tell apart than the lists.
+        self._lists = [*dict.fromkeys(rule.accounts for rule in rules)]
+        numbers = {accounts: number for number, accounts in enumerate(self._lists)}
+        self._list_of = [numbers[rule.accounts] for rule in rules]
         self._all = (1 << len(rules)) - 1
         self._denying = _bits(rule.effect == "deny" for rule in rules)
         # A deny rule is for fork builds too, whatever it says about them.
@@ -185,7 +190,7 @@ class Policy:
         facts = _facts(build, secret)
         for test in self._tests:
             matching &= test.find(facts[test.position], test.others)
-        return self._conclude(matching, is_fork(build))
+        return self._conclude(matching, fork=is_fork(build))
 
     def explain(self, build: Build, *, secret: str) -> list[RuleVerdict]:
         """Return every rule's verdict, in the rules' order."""
@@ -194,7 +199,7 @@ class Policy:
         fork_text = _fork_text(build) if is_fork(build) else ""
         return [self._verdict(index, admitted, fork_text) for index in range(len(self._rules))]
 
-    def _verdict(self, index: int, admitted: Sequence[tuple[Key, _Fact, int]], fork_text: str) -> RuleVerdict:
+    def _verdict(self, index: int, admitted: Sequence[tuple[Key, str, int]], fork_text: str) -> RuleVerdict:
         rule = self._rules[index]
         for key, fact, bits in admitted:
             if not bits >> index & 1:
@@ -203,101 +208,96 @@ class Policy:
             return _failing(rule, "forks", fork_text)
         return RuleVerdict(rule.name, rule.effect, True, None, _matching_text(rule))
 
-    def _conclude(self, matching: int, fork: bool) -> Decision:
+    def _conclude(self, matching: int, *, fork: bool) -> Decision:
         applying = matching & self._for_forks if fork else matching
-        denying = _select(self._rules, applying & self._denying)
-        accounts = _granted(_select(self._rules, applying & ~self._denying), denying)
-        names = tuple(rule.name for rule in _select(self._rules, applying))
+        denying = applying & self._denying
+        rules = tuple(_select(self._names, applying))
+        accounts = self._grant(applying ^ denying, denying)
         if accounts:
-            return Decision(accounts, names, fork, "granted")
-        if _granted(_select(self._rules, matching & ~applying), denying):
-            return Decision((), names, fork, "fork")
-        return Decision((), names, fork, "denied" if denying else "no_rule")
+            return Decision(accounts, rules, fork, "granted")
+        if fork and self._grant(matching ^ denying, denying):
+            return Decision((), rules, fork, "fork")
+        return Decision((), rules, fork, "denied" if denying else "no_rule")
+
+    def _grant(self, allowing: int, denying: int) -> tuple[str, ...]:
+        accounts = dict.fromkeys(chain.from_iterable(self._account_lists(allowing)))
+        for taken in self._account_lists(denying) if denying else ():
+            for account in taken or tuple(accounts):
+                accounts.pop(account, None)
+        return tuple(accounts)
+
+    def _account_lists(self, bits: int) -> Iterable[tuple[str, ...]]:
+        return map(self._lists.__getitem__, dict.fromkeys(_select(self._list_of, bits)))
 
 
-def _facts(build: Build, secret: str) -> tuple[_Fact, ...]:
-    """Return what each of _KEYS restricts."""
-    return build.slug, secret, build.event, build.ref, build.uid, build.trusted, build.private, build.deploy_to
+def _facts(build: Build, secret: str) -> tuple[str, ...]:
+    """Return what each of _KEYS restricts, as text."""
+    trusted, private = _FLAGS[build.trusted], _FLAGS[build.private]
+    return build.slug, secret, build.event, build.ref, build.uid, trusted, private, build.deploy_to
 
 
-def _wanted(rule: Rule, key: Key) -> tuple[_Fact, ...]:
+def _wanted(rule: Rule, key: Key) -> tuple[str, ...]:
     """Return the facts that a rule's key admits, some of them as patterns; none: any."""
-    value: bool | tuple[_Fact, ...] | None = getattr(rule, key)
+    value: bool | tuple[str, ...] | None = getattr(rule, key)
     if value is None:
         return ()
-    return (value,) if isinstance(value, bool) else value
+    return (_FLAGS[value],) if isinstance(value, bool) else value
 
 
 def _compile(rules: Sequence[Rule], key: Key, position: int) -> _Test | None:
     """Return None for a key that no rule has."""
     wanted = [_wanted(rule, key) for rule in rules]
-    by_value = _bits_by_value(wanted)
     others = _bits(not values for values in wanted)
+    if key == "repos":
+        index = GlobIndex(_bits_by_value([map(fold, values) for values in wanted]))
+        return _Test(key, position, lambda slug, _: index.match(fold(slug)), others)
+    by_value = _bits_by_value(wanted)
     if not by_value:
         return None
-    if key == "repos":
-        return _Test(key, position, _by_pattern(by_value, fold=fold), others)
     if key == "refs":
-        return _Test(key, position, _by_pattern(by_value, fold=str), others)
+        match_ref = GlobIndex(by_value).match
+        return _Test(key, position, lambda ref, others: match_ref(ref) | others, others)
     return _Test(key, position, {value: bits | others for value, bits in by_value.items()}.get, others)
-
-
-def _by_pattern(bits: Mapping[_Fact, int], *, fold: Callable[[str], str]) -> Callable[[_Fact, int], int]:
-    folded: dict[str, int] = {}
-    for pattern, each in bits.items():
-        folded[fold(str(pattern))] = folded.get(fold(str(pattern)), 0) | each
-    match = GlobIndex(folded).match
-    return lambda fact, others: match(fold(str(fact))) | others
 
 
 def _bits(flags: Iterable[bool]) -> int:
     return int("".join("1" if flag else "0" for flag in flags)[::-1] or "0", 2)
 
 
-def _bits_by_value(values: Iterable[Iterable[_T]]) -> dict[_T, int]:
+def _bits_by_value(values: Iterable[Iterable[str]]) -> dict[str, int]:
     """Return the set of the rules that have it for each value; ``values`` has those of each rule."""
-    bits: dict[_T, int] = {}
+    bits: dict[str, int] = {}
     for index, each in enumerate(values):
         for value in each:
             bits[value] = bits.get(value, 0) | 1 << index
     return bits
 
 
-def _select(rules: Sequence[Rule], bits: int) -> list[Rule]:
-    """Return the rules of a set, in order."""
-    if bits.bit_count() > _FEW:
-        return [*compress(rules, f"{bits:b}"[::-1].encode().translate(_TRUTHS))]
-    selected: list[Rule] = []
-    while bits:
-        lowest = bits & -bits
-        selected.append(rules[lowest.bit_length() - 1])
-        bits ^= lowest
-    return selected
-
-
-def _granted(allowing: Iterable[Rule], denying: Sequence[Rule]) -> tuple[str, ...]:
-    accounts = dict.fromkeys(chain.from_iterable(rule.accounts for rule in allowing))
-    for rule in denying:
-        for account in rule.accounts or [*accounts]:
-            accounts.pop(account, None)
-    return tuple(accounts)
+def _select(of_rules: Sequence[_T], bits: int) -> list[_T]:
+    """Return what belongs to the rules of a set, in order."""
+    selected: list[_T] = []
+    while bits and len(selected) < _FEW:
+        # From the top, where an int gets shorter; each step costs its whole length, so many are not taken one by one.
+        last = bits.bit_length() - 1
+        selected.append(of_rules[last])
+        bits ^= 1 << last
+    selected.reverse()
+    return [*compress(of_rules, f"{bits:b}"[::-1].encode().translate(_TRUTHS)), *selected] if bits else selected
 
 
 def _failing(rule: Rule, failed: FailedKey, text: str) -> RuleVerdict:
     return RuleVerdict(rule.name, rule.effect, False, failed, f"{failed}: {text}")
 
 
-def _found_allowed(found: _Fact, allowed: Sequence[_Fact]) -> str:
+def _found_allowed(found: str, allowed: Sequence[str]) -> str:
     listed = [_show(value) for value in allowed[:_MOST_LISTED]]
     if len(allowed) > _MOST_LISTED:
         listed.append(f"{len(allowed) - _MOST_LISTED} more")
     return f"found {_show(found)}, allowed {', '.join(listed)}"
 
 
-def _show(fact: _Fact) -> str:
-    if isinstance(fact, bool):
-        return str(fact).lower()
-    # Refs and the like are whatever a pull request's author chose, for a terminal too.
+def _show(fact: str) -> str:
+    # Refs and the like are whatever a pull request's author chose, and this goes to a terminal.
     return (fact if fact.isprintable() else ascii(fact)) or "nothing"
 
 
