@@ -23,6 +23,7 @@ SHARED_SECRETS: Final = ("ECRMINT_SECRET_FILE", "ECRMINT_SECRET", "DRONE_SECRET"
 """The variables that have a shared secret where the configuration names none, the first of them."""
 MIN_SECRET_BYTES: Final = 16
 
+_SOURCE: Final = TypeAdapter(SecretSource)
 _SHARED: Final = TypeAdapter(SharedSecretSource)
 _ACCOUNT: Final[TypeAdapter[AccountModel]] = TypeAdapter(Account)
 _ENDPOINTS: Final = TypeAdapter(Endpoints)
@@ -58,8 +59,12 @@ class Reader:
         secrets: dict[SecretSource, Secret] = {}
         for name, entry in accounts.items() if isinstance(accounts, Mapping) else ():
             account = _valid(_ACCOUNT, entry)
-            if account is not None:
-                secrets.update(self._account(name, account))
+            for key, source in (account.secret_sources() if account is not None else _guess_sources(entry)).items():
+                path = ("accounts", name, *key.split("."))
+                secret = self._read(source, path)
+                if account is not None and secret is not None:
+                    secrets[source] = secret
+                    self._check_fit(account, key, secret, path)
         return secrets
 
     def check_tls(self) -> None:
@@ -72,20 +77,12 @@ class Reader:
                 reason = error.strerror if isinstance(error, OSError) else "not a file's name"
                 self.complaints.add(("tls", key), f"can't read the file: {reason}")
 
-    def _account(self, name: str, account: AccountModel) -> dict[SecretSource, Secret]:
+    def _check_fit(self, account: AccountModel, key: str, secret: Secret, path: Path) -> None:
         endpoints = _valid(_ENDPOINTS, self.data.get("endpoints", {})) or Endpoints()
-        secrets: dict[SecretSource, Secret] = {}
-        for field, source in account.secret_sources().items():
-            path = ("accounts", name, *field.split("."))
-            secret = self._read(source, path)
-            if secret is None:
-                continue
-            secrets[source] = secret
-            try:
-                account.check_secret(field, secret, endpoints)
-            except ValueError as error:
-                self.complaints.add(path, str(error))
-        return secrets
+        try:
+            account.check_secret(key, secret, endpoints)
+        except ValueError as error:
+            self.complaints.add(path, str(error))
 
     def _read(self, source: SecretSource, path: Path) -> Secret | None:
         try:
@@ -104,6 +101,13 @@ class Reader:
         elif length < KEY_BYTES:
             text = f"the secret is shorter than {KEY_BYTES} bytes: answers can't be encrypted with it"
             self.complaints.warn(path, text)
+
+
+def _guess_sources(entry: object) -> dict[str, SecretSource]:
+    """Return the secrets of an account that is wrong elsewhere: what looks like one."""
+    fields = entry.items() if isinstance(entry, Mapping) else ()
+    sources = {key: _valid(_SOURCE, value) for key, value in fields}
+    return {key: source for key, source in sources.items() if source is not None}
 
 
 def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:

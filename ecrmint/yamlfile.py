@@ -31,7 +31,7 @@ _WORDS: Final[Mapping[str, bool | None]] = {
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORD: Final = r"(?:[A-Za-z]?[a-z]{0,19}[0-9]{0,3}|[A-Z]{2,20}[0-9]{0,3}|[0-9]{1,12})"
-_WORDY: Final = re.compile(rf"{_WORD}(?:[-_.:/ ]{_WORD})*", re.ASCII)
+_WORDY: Final = re.compile(rf"{_WORD}(?:[-_.:/@]{_WORD})*", re.ASCII)
 _NAMELESS: Final = 15  # characters; one less than the shortest shared secret
 
 
@@ -70,8 +70,8 @@ def dotted(path: Path) -> str:
 
 
 def looks_random(text: str) -> bool:
-    """Return whether a text may be a key or a password: 16 characters or more that are no words, names or hosts."""
-    return len(text) > _NAMELESS and _WORDY.fullmatch(text) is None
+    """Return whether a text may be a key or hold a password: 16 characters that are no words, names or hosts."""
+    return (len(text) > _NAMELESS and _WORDY.fullmatch(text) is None) or ("://" in text and "@" in text)
 
 
 def _decode(content: bytes, source: str) -> str:

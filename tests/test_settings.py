@@ -158,7 +158,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         pytest.param({"secrets": f"[{{name: a, valeu: {SECRET}}}]"}, "secrets.0: unknown key; did you mean", id="typo"),
         pytest.param({"secrets": f"[{{name: a, env: {SECRET}}}]"}, "secrets.0: `env` takes the name of", id="env"),
         pytest.param({"secrets": f"[{{name: a, file: {SECRET}}}]"}, "secrets.0: can't read the file (not", id="file"),
-        pytest.param({"secrets": f"[{{name: a, file: x, value: {SECRET}}}]"}, "secrets.0: expected exactly one", id="both"),
+        pytest.param({"secrets": f"[{{name: a, file: x, value: {SECRET}}}]"}, "secrets.0: expected exactly", id="both"),
         pytest.param({"secrets": f"[{{name: {SECRET}.., value: a}}, {{name: 1}}]"}, "secrets.1.name: ", id="names"),
         pytest.param({"accounts": f"{{h: {SECRET}}}"}, "accounts.h: found text, expected a mapping", id="account"),
         pytest.param({"accounts": f"{{h: {{type: {SECRET}}}}}"}, "accounts.h.type: found text", id="type"),
@@ -257,6 +257,22 @@ def test_an_accounts_secret_that_is_missing_is_told_at_its_field() -> None:
     accounts = "{hub: {type: static, registries: [docker.io], username: o, password: {file: /nonexistent}}}"
     assert problems(accounts=accounts) == [
         "f:2:70: accounts.hub.password: can't read the file /nonexistent: No such file or directory"
+    ]
+
+
+def test_a_secret_is_read_even_where_its_account_is_wrong_elsewhere() -> None:
+    accounts = "{hub: {type: static, registries: [docker.io], user: o, password: {file: /nonexistent}}}"
+    assert [line.split(": ")[1] for line in problems(accounts=accounts)] == [
+        "accounts.hub.username",
+        "accounts.hub.user",
+        "accounts.hub.password",
+    ]
+
+
+def test_what_an_account_says_about_its_secret_is_told(secret_file: Path) -> None:
+    accounts = f"{{hub: {{type: google, registries: [eu.gcr.io], credentials_file: {secret_file}}}}}"
+    assert [line.rpartition(":")[0] for line in problems(accounts=accounts)] == [
+        "f:2:57: accounts.hub.credentials_file"
     ]
 
 
