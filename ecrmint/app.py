@@ -208,7 +208,7 @@ def _reply(answer: Answer, *, strict: bool) -> Reply:
     if failed and strict:
         return Reply(503, answer.kind, "strict", f"these accounts failed: {', '.join(failed)}\n".encode())
     reason = "mint" if failed else answer.decision.reason
-    return Reply(200, answer.kind, reason, wire.encode(answer.logins), (_JSON,))
+    return Reply(200, answer.kind, reason, answer.body, (_JSON,))
 
 
 async def _read(receive: Receive, length: int) -> bytes:

@@ -6,7 +6,7 @@ It is made of the fields named here and nothing else, so no login, secret, signa
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -64,9 +64,9 @@ def record(
     }
 
 
-def _accounts(outcomes: Mapping[Minter, Outcome], now: Instant) -> dict[str, dict[str, object]]:
+def _accounts(outcomes: Iterable[tuple[Minter, Outcome]], now: Instant) -> dict[str, dict[str, object]]:
     accounts: dict[str, dict[str, object]] = {}
-    for minter, outcome in outcomes.items():
+    for minter, outcome in outcomes:
         entry = _account(outcome, now)
         known = accounts.setdefault(minter.account, entry)
         # An account with a login for each region has one entry: its worst.

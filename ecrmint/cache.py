@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal, Protocol, TypeVar
 
 from cachetools import LRUCache
@@ -36,12 +37,13 @@ MAX_BACKOFF: Final = 300.0  # seconds
 MAX_LOGINS: Final = 4096
 MAX_THREADS: Final = 64
 MAX_THREADS_PER_ACCOUNT: Final = 2
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has the former
 MINT_SECONDS: Final = 60.0  # a thread can't be cancelled: after this long nobody listens to it any more
 
 
 def system_clock() -> Instant:
     """Return now. Boot time goes on while the machine is suspended (clock_gettime(2)); monotonic time would not."""
-    return Instant(wall=time.time(), boot=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))
+    return Instant(wall=time.time(), boot=time.clock_gettime(_BOOT_CLOCK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,13 @@ class _Threads:
             raise
         done = _in_thread(call)
         # A thread goes on after its waiter left: its places are free when it ends, not before.
-        done.add_done_callback(lambda _: (own.release(), self.total.release()))
+        for place in (own, self.total):
+            done.add_done_callback(partial(_release, place))
         return await asyncio.shield(done)
+
+
+def _release(place: asyncio.Semaphore, _: "asyncio.Future[_T]") -> None:
+    place.release()
 
 
 def _in_thread(call: Callable[[], _T]) -> "asyncio.Future[_T]":

@@ -5,11 +5,14 @@ syntax is the parser's; the bounds on header bytes and on time are protocol.py's
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ecrmint import signature, wire
 from ecrmint.errors import FrontDoorError
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+_LONGEST_LENGTH: Final = 20  # digits of a Content-Length
 
 
 def check(headers: Headers, *, max_body: int) -> int:
@@ -19,7 +22,8 @@ def check(headers: Headers, *, max_body: int) -> int:
     if b"content-encoding" in fields:
         # Never inflated: a kilobyte of gzip can hold a gigabyte.
         raise FrontDoorError("content_encoding", "the body must not be compressed")
-    if fields.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+    content_type = fields.get(b"content-type", b"")
+    if content_type != b"application/json" and content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise FrontDoorError("content_type", "the body must be application/json")
     if b"upgrade" in fields:
         # The parser stops reading at an upgrade, so the body of such a request is silently lost.
@@ -36,8 +40,8 @@ def _length(fields: Mapping[bytes, bytes], max_body: int) -> int:
     text = fields.get(b"content-length")
     if text is None or not text.isdigit():
         raise FrontDoorError("length", "a Content-Length is needed")
-    # Compared by digits first: int() of a long enough text is slow, and refused past 4,300 digits.
-    if len(text) > len(str(max_body)) + 20 or int(text) > max_body:
+    # Compared by digits first: int() of a very long text is slow, and refused past 4,300 digits.
+    if len(text) > _LONGEST_LENGTH or int(text) > max_body:
         raise FrontDoorError("too_large", f"the body must not be larger than {max_body} bytes")
     return int(text)
 

@@ -5,10 +5,10 @@ a limit, so forty connections with half-sent headers took 200 MB.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -132,8 +132,8 @@ def bounded(limits: Limits, refuse: Callable[[FrontDoorError], "Reply"]) -> type
     return type("Bounded", (BoundedProtocol,), {"limits": limits, "refuse": staticmethod(refuse)})
 
 
-def _longest_idle(connections: set[Any]) -> BoundedProtocol:
-    idle = [connection for connection in connections if connection._idle_since]
+def _longest_idle(connections: Iterable[object]) -> BoundedProtocol:
+    idle = [each for each in connections if isinstance(each, BoundedProtocol) and each._idle_since]
     return min(idle, key=lambda connection: connection._idle_since)
 
 

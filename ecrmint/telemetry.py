@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from ecrmint import __version__
 from ecrmint.audit import RequestOutcome, timestamp
 from ecrmint.broker import Answer
+from ecrmint.cache import Outcome
 from ecrmint.errors import MintError
 from ecrmint.minters import Minter
 from ecrmint.tokens import HeldLogin, Instant
@@ -59,7 +60,10 @@ class Metrics:
         self._gauge("build_info", "This program.", "version", "python").labels(
             __version__, platform.python_version()
         ).set(1)
+        # labels() takes 2 µs and a request needs five: each child is looked up once.
         self._request_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._handout_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._decision_children: dict[str, Counter] = {}
 
     def request(self, *, outcome: RequestOutcome, reason: str, seconds: float) -> None:
         """Count one request."""
@@ -72,13 +76,27 @@ class Metrics:
 
     def answer(self, answer: Answer, *, now: Instant) -> None:
         """Count what the rules said and how each login was found."""
-        self._decisions.labels(answer.decision.reason).inc()
-        for minter, outcome in answer.outcomes.items():
-            self._cache_requests.labels(minter.account, outcome.kind).inc()
-            if outcome.held is not None:
-                self._remaining.labels(minter.provider).observe(outcome.held.remaining(now))
-            if outcome.kind == "short":
-                self._short.labels(minter.account).inc()
+        reason = answer.decision.reason
+        decisions = self._decision_children.get(reason)
+        if decisions is None:
+            decisions = self._decision_children[reason] = self._decisions.labels(reason)
+        decisions.inc()
+        for minter, outcome in answer.outcomes:
+            self._handout(minter, outcome, now)
+
+    def _handout(self, minter: Minter, outcome: Outcome, now: Instant) -> None:
+        children = self._handout_children.get((minter.account, outcome.kind))
+        if children is None:
+            children = (
+                self._cache_requests.labels(minter.account, outcome.kind),
+                self._remaining.labels(minter.provider),
+            )
+            self._handout_children[minter.account, outcome.kind] = children
+        children[0].inc()
+        if outcome.held is not None:
+            children[1].observe(outcome.held.remaining(now))
+        if outcome.kind == "short":
+            self._short.labels(minter.account).inc()
 
     def mint_started(self, minter: Minter) -> None:
         """Count a mint under way."""
@@ -128,7 +146,7 @@ class _JsonFormatter(logging.Formatter):
 class _TextFormatter(logging.Formatter):
     """For a person at a terminal."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")

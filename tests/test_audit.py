@@ -24,7 +24,7 @@ def held(password: str, life: float) -> HeldLogin:
 def line(*outcomes: Outcome) -> dict[str, object]:
     minters = [FakeMinter("prod") for _ in outcomes]
     decision = Policy([]).decide(RegistryRequest("a/b"), secret="main")
-    answer = Answer(decision, outcomes=dict(zip(minters, outcomes, strict=True)))
+    answer = Answer(decision, tuple(zip(minters, outcomes, strict=True)))
     seen = Seen("id", answer=answer)
     return record(seen, outcome="partial", reason="mint", status=200, started=START, ended=START)
 

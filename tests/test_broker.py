@@ -1,5 +1,6 @@
 """Which account answers for a host, and what an answer comes to."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -11,6 +12,7 @@ from ecrmint.cache import LoginCache
 from ecrmint.errors import ThrottledError
 from ecrmint.minters import Minter
 from ecrmint.policy import Policy, Rule
+from ecrmint.tokens import Login, Secret
 from ecrmint.wire import RegistryRequest
 
 Minters = Mapping[str, Mapping[str, Minter]]
@@ -32,7 +34,7 @@ async def answer(clock: SettableClock, minters: Minters, *accounts: str, deadlin
 
 
 def hosts_and_passwords(given: Answer) -> list[tuple[str, str]]:
-    return [(host, login.password.reveal()) for host, login in given.logins]
+    return [(entry["address"], entry["password"]) for entry in json.loads(given.body)]
 
 
 def test_of_two_accounts_with_one_host_the_first_answers_for_it_and_both_for_the_rest() -> None:
@@ -50,7 +52,7 @@ async def test_the_account_that_loses_a_host_is_neither_minted_nor_answered_wher
 ) -> None:
     first, second = FakeMinter("first").then_error(ThrottledError("slow down")), FakeMinter("second").then_login()
     given = await answer(clock, {"first": {"a": first}, "second": {"a": second}}, "first", "second")
-    assert given.logins == ()
+    assert given.body == b"[]"
     assert second.calls == 0
     assert (given.kind, given.failed_accounts) == ("failed", ["first"])
 
@@ -66,11 +68,12 @@ async def test_accounts_are_minted_side_by_side(clock: SettableClock) -> None:
     slow, quick = FakeMinter("slow").then_login("s"), FakeMinter("quick").then_login("q")
     slow.gate.clear()
 
-    def release_the_other() -> None:
+    def release_the_other() -> Login:
         slow.gate.set()
+        return Login("AWS", Secret("q"))
 
     # The quick one's mint is what lets the slow one go on: one after the other, neither would end.
-    quick.results.insert(0, lambda: (release_the_other(), FakeMinter().then_login("q").mint())[1])
+    quick.results.insert(0, release_the_other)
     given = await answer(clock, {"slow": {"a": slow}, "quick": {"b": quick}}, "slow", "quick")
     assert hosts_and_passwords(given) == [("a", "s"), ("b", "q")]
 
@@ -88,4 +91,28 @@ async def test_nothing_granted_is_an_empty_answer(clock: SettableClock) -> None:
     cache = LoginCache(Recorder(), clock=clock)
     broker = Broker(Policy([]), {}, cache, deadline_seconds=1)
     given = await broker.answer(RegistryRequest("team-a/app"), secret="main")
-    assert (given.kind, given.logins, given.failed_accounts) == ("empty", (), [])
+    assert (given.kind, given.body, given.failed_accounts) == ("empty", b"[]", [])
+
+
+async def test_an_answer_s_bytes_are_kept_until_a_login_changes(clock: SettableClock) -> None:
+    minter = (
+        FakeMinter().then_login("old", expires_at=clock.wall + 3600).then_login("new", expires_at=clock.wall + 9999)
+    )
+    cache = LoginCache(Recorder(), clock=clock, roll=lambda: 0.0)
+    broker = Broker(Policy([rule("prod")]), {"prod": {"a": minter}}, cache, deadline_seconds=20)
+    first, again = [await broker.answer(RegistryRequest("a/b"), secret="main") for _ in range(2)]
+    assert first.body is again.body
+    clock.advance(3500)
+    assert hosts_and_passwords(await broker.answer(RegistryRequest("a/b"), secret="main")) == [("a", "new")]
+
+
+async def test_a_login_that_failed_once_is_answered_when_it_is_there(clock: SettableClock) -> None:
+    flaky, steady = FakeMinter("flaky").then_error(ThrottledError("no")).then_login("f"), FakeMinter().then_login("s")
+    cache = LoginCache(Recorder(), clock=clock, roll=lambda: 0.0)
+    minters: Minters = {"flaky": {"a": flaky}, "prod": {"b": steady}}
+    broker = Broker(Policy([rule("flaky", "prod")]), minters, cache, deadline_seconds=20)
+    partial = await broker.answer(RegistryRequest("a/b"), secret="main")
+    clock.advance(10)
+    whole = await broker.answer(RegistryRequest("a/b"), secret="main")
+    assert hosts_and_passwords(partial) == [("b", "s")]
+    assert hosts_and_passwords(whole) == [("a", "f"), ("b", "s")]

@@ -61,7 +61,7 @@ async def listening(limits: Limits = LIMITS) -> AsyncIterator[Listener]:
     finally:
         server.close()
         for connection in list(state.connections):
-            connection.transport.close()  # type: ignore[union-attr]  # every protocol of ours has one
+            connection.transport.close()
         await server.wait_closed()
 
 

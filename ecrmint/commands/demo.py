@@ -1,7 +1,6 @@
 """``ecrmint demo``: everything at once on loopback, with a stand-in cloud."""
 
 import contextlib
-import json
 import os
 import secrets
 import shlex
@@ -209,10 +208,7 @@ def _ping(url: str, host: str, username: str, password: Secret) -> int:
 def _stay(made: Example, listen: int, admin: int, folder: Path) -> None:
     ours = _this_command()
     secret_file = shlex.quote(str(made.secret_file))
-    last = json.loads((folder / "audit.jsonl").read_text().splitlines()[-1])
-    click.echo(
-        f"\nThe audit line of the last one: outcome {last['outcome']}, reason {last['reason']} (all of them: audit.jsonl)"
-    )
+    click.echo(f"\nAudit lines, one for each request: {folder / 'audit.jsonl'}")
     click.echo("\nIt stays up until Ctrl-C. Try, from another terminal:\n")
     click.echo(f"  {ours} request --endpoint http://127.0.0.1:{listen} --repo team-a/app --secret-file {secret_file}")
     click.echo(f"  {ours} explain --config {shlex.quote(str(made.config_file))} --repo team-a/legacy")
