@@ -20,7 +20,7 @@ _GOOGLE: Final = re.compile(
     re.ASCII,
 )
 _ECR: Final = re.compile(
-    r"(?P<account>[0-9]{12})\.dkr(?P<form>\.ecr|-ecr)(?P<fips>-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z.-]+)",
+    r"(?P<account>[0-9]{12})\.dkr(?P<form>\.ecr|-ecr)(?P<fips>-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)",
     re.ASCII,
 )
 
@@ -98,15 +98,22 @@ def parse_ecr(host: str) -> EcrHost:
     Source: Amazon ECR User Guide, "Registry authentication", and AWS's table of ECR endpoints (FIPS, dual-stack).
     """
     match = _ECR.fullmatch(host)
-    dual_stack = match is not None and match["form"] == "-ecr"
-    for partition in PARTITIONS if match is not None else ():
-        suffix = partition.dual_stack_suffix if dual_stack else partition.suffix
-        if match is not None and suffix == match["suffix"] and re.fullmatch(partition.region, match["region"]):
-            return EcrHost(match["account"], match["region"], partition.name, bool(match["fips"]), dual_stack)
+    partition = _partition(match) if match is not None else None
+    if match is not None and partition is not None:
+        fips, dual_stack = match["fips"] is not None, match["form"] == "-ecr"
+        return EcrHost(match["account"], match["region"], partition.name, fips=fips, dual_stack=dual_stack)
     raise ValueError(
         "expected a private ECR registry: ACCOUNT.dkr.ecr.REGION.amazonaws.com, or its FIPS, dual-stack, China,"
         " European or isolated form"
     )
+
+
+def _partition(host: re.Match[str]) -> Partition | None:
+    for partition in PARTITIONS:
+        suffix = partition.suffix if host["form"] == ".ecr" else partition.dual_stack_suffix
+        if host["suffix"] == suffix and re.fullmatch(partition.region, host["region"]):
+            return partition
+    return None
 
 
 _T = TypeVar("_T", bound=tuple[str, ...])
