@@ -8,6 +8,8 @@ from typing import Final
 
 from support.runner import SignedRequest
 
+from bench.proc import cpu_seconds
+
 SERVER_CORE: Final = "0"
 CLIENT_CORE: Final = "1"
 CONNECTIONS: Final = "16"
@@ -26,31 +28,46 @@ end
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A server under load."""
+
+    url: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """What one run saw: answers in so many seconds, latencies in milliseconds."""
+    """What one run saw: answers in so many seconds, latencies in milliseconds, the server's CPU time in seconds."""
 
     answers: int
     seconds: float
     p50: float
     p99: float
     errors: int
+    cpu: float
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return self.answers / self.seconds
 
+    @property
+    def cost(self) -> float:
+        """Microseconds of CPU time an answer."""
+        return self.cpu / self.answers * 1e6
 
-def run(url: str, post: SignedRequest, *, seconds: int, folder: Path) -> Load:
+
+def run(target: Target, post: SignedRequest, *, seconds: int, folder: Path) -> Load:
     """Load the server for so many seconds. Raises: RuntimeError where one answer was not a 2xx."""
     script = folder / "post.lua"
     headers = "\n".join(
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in post.headers.items()
     )
     script.write_text(SCRIPT.format(body=post.body.decode(), headers=headers))
-    pinned = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", "-c", CONNECTIONS, "-d", f"{seconds}s", "-s", str(script)]
-    done = subprocess.run([*pinned, url], capture_output=True, text=True, check=True)
-    load = Load(**json.loads(done.stdout.splitlines()[-1]))
+    command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", "-c", CONNECTIONS, "-d", f"{seconds}s", "-s", str(script)]
+    before = cpu_seconds(target.pid)
+    done = subprocess.run([*command, target.url], capture_output=True, text=True, check=True)
+    load = Load(**json.loads(done.stdout.splitlines()[-1]), cpu=cpu_seconds(target.pid) - before)
     if load.errors:
-        raise RuntimeError(f"{load.errors} of {load.answers} answers of {url} were errors")
+        raise RuntimeError(f"{load.errors} of {load.answers} answers of {target.url} were errors")
     return load

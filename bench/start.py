@@ -17,6 +17,7 @@ from support.serve import Serve
 
 from bench import load, post
 from bench.clouds import Clouds, clouds
+from bench.proc import resident_mib
 
 TIMES: Final = 7
 LOAD_SECONDS: Final = 5
@@ -37,23 +38,17 @@ def serve_seconds(cloud: Clouds) -> float:
             return time.perf_counter() - began
 
 
-def resident_mib(serve: Serve) -> float:
-    """Return the server's resident memory (VmRSS of proc_pid_status(5))."""
-    status = Path(f"/proc/{serve.process.pid}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
-
-
 def memory(cloud: Clouds) -> list[tuple[str, float]]:
     """Return the resident memory when ready, once both clouds were asked, and after a load of requests."""
     request = post.signed(post.TWO_CLOUDS)
     with tempfile.TemporaryDirectory() as folder, Serve.start(cloud.config, Path(folder), env=cloud.env) as serve:
-        ready = resident_mib(serve)
-        hosts = [login["address"] for login in json.loads(post.send(request, serve.url))]
-        asked = resident_mib(serve)
-        run = load.run(serve.url, request, seconds=LOAD_SECONDS, folder=Path(folder))
-        loaded = resident_mib(serve)
-    return [("ready", ready), (f"{len(hosts)} logins minted", asked), (f"{run.answers:,} requests answered", loaded)]
+        pid = serve.process.pid
+        ready = resident_mib(pid)
+        logins = json.loads(post.send(request, serve.url))
+        asked = resident_mib(pid)
+        run = load.run(load.Target(serve.url, pid), request, seconds=LOAD_SECONDS, folder=Path(folder))
+        loaded = resident_mib(pid)
+    return [("ready", ready), (f"{len(logins)} logins minted", asked), (f"{run.answers:,} requests answered", loaded)]
 
 
 def milliseconds(measure: Callable[[], float]) -> str:

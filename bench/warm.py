@@ -5,12 +5,12 @@
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from support.golang import build, extension
@@ -19,27 +19,29 @@ from support.serve import Serve
 
 from bench import load, post
 from bench.clouds import clouds
-from bench.load import Load
+from bench.load import Load, Target
 
 PIN: Final = ("taskset", "-c", load.SERVER_CORE)
 BARE: Final = Path(__file__).with_name("bare.py")
+WARM_UP: Final = 1  # seconds
+HEAD: Final = "| server | requests/s | spread | p50 ms | p99 ms | ratio | CPU µs a request | CPU ratio |"
 Loads = Mapping[str, list[Load]]
 
 
 @contextmanager
-def bare_uvicorn(answer: bytes, folder: Path) -> Iterator[str]:
-    """Run bare uvicorn with that answer and yield its URL."""
+def bare_uvicorn(answer: bytes, folder: Path) -> Iterator[Target]:
+    """Run bare uvicorn with that answer and yield it."""
     file = folder / "answer.json"
     file.write_bytes(answer)
     (port,) = free_ports(1)
     with Process([*PIN, sys.executable, str(BARE), str(port), str(file)], folder) as process:
         process.wait_until(lambda: listens(port))
-        yield f"http://127.0.0.1:{port}"
+        yield Target(f"http://127.0.0.1:{port}", process.pid)
 
 
 @contextmanager
-def servers() -> Iterator[Mapping[str, str]]:
-    """Run the three side by side, the two others with the very bytes that ecrmint answers, and yield their URLs."""
+def servers() -> Iterator[Mapping[str, Target]]:
+    """Run the three side by side, the two others with the very bytes that ecrmint answers."""
     with ExitStack() as stack:
         ecrmint_folder, bare_folder, go_folder = (
             Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
@@ -52,36 +54,41 @@ def servers() -> Iterator[Mapping[str, str]]:
         go = stack.enter_context(
             extension(build(), go_folder, secret=post.SECRET, logins={post.ONE_CLOUD: [login]}, prefix=PIN, quiet=True)
         )
-        yield {"bare uvicorn": bare, "Drone's Go handler": go.url, "ecrmint serve": serve.url}
+        yield {
+            "bare uvicorn": bare,
+            "Drone's Go handler": Target(go.url, go.process.pid),
+            "ecrmint serve": Target(serve.url, serve.process.pid),
+        }
 
 
-def measure(urls: Mapping[str, str], *, rounds: int, seconds: int) -> Loads:
+def measure(targets: Mapping[str, Target], *, rounds: int, seconds: int) -> Loads:
     """Load each in turn, for so many rounds after one to warm up: what disturbs the machine disturbs all three."""
-    loads: dict[str, list[Load]] = {name: [] for name in urls}
+    loads: dict[str, list[Load]] = {name: [] for name in targets}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(rounds + 1):
-            for name, url in urls.items():
-                run = load.run(url, post.signed(), seconds=seconds if turn else 1, folder=Path(folder))
+            for name, target in targets.items():
+                run = load.run(target, post.signed(), seconds=seconds if turn else WARM_UP, folder=Path(folder))
                 loads[name] += [run] if turn else []
-                print(f"{'round ' + str(turn) if turn else 'warm-up'}: {name}: {run.rate:,.0f}/s", file=sys.stderr)
+                print(f"round {turn}: {name}: {run.rate:,.0f}/s", file=sys.stderr)
     return loads
 
 
 def table(loads: Loads) -> list[str]:
     """Return the result as the lines of a Markdown table; ratios are to the first row."""
-    base = statistics.median(run.rate for run in next(iter(loads.values())))
-    return ["| server | requests/s | spread | p50 ms | p99 ms | ratio |", "|---|---|---|---|---|---|"] + [
-        row(name, runs, base=base) for name, runs in loads.items()
-    ]
+    base = next(iter(loads.values()))
+    return [HEAD, "|---|---|---|---|---|---|---|---|"] + [row(name, runs, base=base) for name, runs in loads.items()]
 
 
-def row(name: str, runs: list[Load], *, base: float) -> str:
+def row(name: str, runs: Sequence[Load], *, base: Sequence[Load]) -> str:
     """Return one line: medians over the rounds, and how far apart the rounds were."""
     rates = [run.rate for run in runs]
-    rate = statistics.median(rates)
-    p50, p99 = (statistics.median(getattr(run, key) for run in runs) for key in ("p50", "p99"))
+    rate, cost = median(rates), median(run.cost for run in runs)
+    p50, p99 = median(run.p50 for run in runs), median(run.p99 for run in runs)
     spread = (max(rates) - min(rates)) / rate
-    return f"| {name} | {rate:,.0f} | {spread:.0%} | {p50:.2f} | {p99:.2f} | {rate / base:.2f} |"
+    ratio, cost_ratio = rate / median(run.rate for run in base), median(run.cost for run in base) / cost
+    return (
+        f"| {name} | {rate:,.0f} | {spread:.0%} | {p50:.2f} | {p99:.2f} | {ratio:.2f} | {cost:.0f} | {cost_ratio:.2f} |"
+    )
 
 
 def main() -> None:
@@ -90,8 +97,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=5, help="of each run")
     chosen = options.parse_args()
-    with servers() as urls:
-        loads = measure(urls, rounds=chosen.rounds, seconds=chosen.seconds)
+    with servers() as targets:
+        loads = measure(targets, rounds=chosen.rounds, seconds=chosen.seconds)
     print(*table(loads), sep="\n")
 
 
