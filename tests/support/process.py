@@ -14,8 +14,13 @@ POLL_SECONDS = 0.01
 STOP_SECONDS = 10.0
 
 
+def _kept() -> dict[str, str]:
+    """Return what a child may see of our environment: where programs are, and that coverage is measured."""
+    return {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_CONFIG") if name in os.environ}
+
+
 class Process:
-    """Runs until the ``with`` block ends; its environment is PATH and what is given: nothing of ours leaks in."""
+    """Runs until the ``with`` block ends; its environment is PATH and what is given: nothing else of ours leaks in."""
 
     def __init__(self, command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None) -> None:
         """Start the command; ``stdout`` and ``stderr`` are files in the folder, named after the program."""
@@ -27,7 +32,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={"PATH": os.environ["PATH"], **(env or {})},
+                env={**_kept(), **(env or {})},
             )
 
     @property
