@@ -148,12 +148,10 @@ def _message(detail: ErrorDetails, spot: _Spot, value: object) -> str:
 
 def _value(data: object, path: Path) -> object:
     for part in path:
-        if isinstance(data, Mapping):
-            data = data.get(part)
-        elif isinstance(data, tuple) and isinstance(part, int):
+        if isinstance(data, tuple) and isinstance(part, int):
             data = data[part]
         else:
-            return None
+            data = data.get(part) if isinstance(data, Mapping) else None
     return data
 
 

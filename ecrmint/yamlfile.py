@@ -130,14 +130,12 @@ class _Composer:
 
     def syntax(self, error: yaml.MarkedYAMLError) -> Problem:
         """Return the problem of a text that is not YAML."""
-        mark = error.problem_mark or error.context_mark
-        if mark is None:
-            return Problem("yaml", "not YAML")
-        return Problem("yaml", self._explain(error, mark), mark.line + 1, mark.column + 1)
+        line, column = _position(error.problem_mark)
+        return Problem("yaml", self._explain(error, line, column), line, column)
 
-    def _explain(self, error: yaml.MarkedYAMLError, mark: yaml.Mark) -> str:
-        line = self._text.splitlines()[mark.line : mark.line + 1]
-        if line and line[0][mark.column : mark.column + 1] == "\t":
+    def _explain(self, error: yaml.MarkedYAMLError, line: int, column: int) -> str:
+        here = "".join(self._text.splitlines()[line - 1 : line])  # none where the mark is behind the last line
+        if here[column - 1 : column] == "\t":
             return "a tab, which YAML does not take as indentation: use spaces"
         # An unknown tag is the only text of the file that PyYAML quotes, and may be a secret that lost its own quotes.
         problem = (error.problem or "not YAML").split(" '!")[0]
@@ -246,5 +244,8 @@ def kind(value: object) -> str:
 
 
 def _place(event: yaml.Event) -> tuple[int, int]:
-    mark = event.start_mark
+    return _position(event.start_mark)
+
+
+def _position(mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

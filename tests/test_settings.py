@@ -91,6 +91,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         ("drain", "5s", "f:4:1: drain: found '5s', expected a mapping with keys such as delay, grace"),
         ("drain", "{delay: 5}", "f:4:9: drain.delay: found 5, expected a duration such as 90s, 10m or 1h"),
         ("audit", "{file: 1}", "f:4:9: audit.file: found 1, expected text: put quotes around it"),
+        ("audit", "{file: ''}", "f:4:9: audit.file: found '': string should have at least 1 character"),
         ("listen", "3000", 'f:4:1: listen: found 3000, expected ":PORT" (every address), "host:PORT" or "[IPv6]:PORT"'),
         ("listen", "::1:3000", "f:4:1: listen: found '::1:3000', expected "),
         ("listen", "localhost:70000", "f:4:1: listen: found 'localhost:70000', expected "),

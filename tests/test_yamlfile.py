@@ -1,19 +1,23 @@
 """Strict YAML: plain data, places, and a problem with line and column for everything that is not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecrmint import yamlfile
-from ecrmint.errors import ConfigError
+from ecrmint.errors import ConfigError, Problem
 from ecrmint.yamlfile import dotted, looks_random, parse
 
 
-@pytest.fixture(params=["CBaseLoader", "BaseLoader"], autouse=True)
-def _loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["CBaseLoader", "BaseLoader"], autouse=True, scope="module")
+def _loader(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run every test with PyYAML's parser in C and with the one in Python: a machine may have only the latter."""
-    monkeypatch.setattr(yamlfile, "_LOADER", getattr(yaml, request.param))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yamlfile, "_LOADER", getattr(yaml, request.param))
+        yield
 
 
 def problems(text: str | bytes) -> list[str]:
@@ -208,3 +212,21 @@ def test_long_texts_that_are_no_words_look_random(text: str, random: bool) -> No
 
 def test_a_key_that_may_be_a_secret_is_not_in_a_path() -> None:
     assert dotted(("secrets", 0, "AKIAIOSFODNN7EXAMPLE")) == "secrets.0.***"
+
+
+# Text that comes near YAML, and bytes that don't.
+NEAR_YAML = st.text(st.sampled_from("ab01:-?,[]{}&*!|>'\"%@`#~<. \t\n\r\x00\x85\u2028\ufeff\ufffe\U0001f600")).map(
+    str.encode
+)
+
+
+@given(NEAR_YAML | st.binary())
+def test_any_bytes_are_plain_data_or_a_problem_with_a_place(content: bytes) -> None:
+    found: object = {}
+    told: tuple[Problem, ...] = ()
+    try:
+        found = parse(content, source="f").data
+    except ConfigError as error:
+        told = error.problems
+    assert isinstance(found, dict)
+    assert [problem for problem in told if problem.line is None] == []
