@@ -47,7 +47,7 @@ def main() -> NoReturn:
     except ConfigError as error:
         for line in error.lines():
             click.echo(line, err=True)
-        click.echo(f"{len(error.problems)} problem(s) in {error.source}; nothing was started", err=True)
+        click.echo(f"{error.source} is refused: {len(error.problems)} problem(s)", err=True)
         sys.exit(2)
     except EcrmintError as error:
         click.echo(f"ecrmint: {error}", err=True)

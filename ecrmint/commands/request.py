@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -13,6 +13,7 @@ from ecrmint.client import Answer, Logins, printable
 from ecrmint.errors import NoAnswerError
 from ecrmint.fields import SecretSource
 from ecrmint.secretfile import read_secret
+from ecrmint.table import columns
 from ecrmint.tokens import Secret
 from ecrmint.wire import RegistryRequest
 
@@ -170,9 +171,4 @@ def _table(logins: Logins, show: bool) -> str:
     for address, login in logins:
         password = _password(login.password, show)
         rows.append((printable(address), printable(login.username), login.password.fingerprint(), printable(password)))
-    return "\n".join(_columns(rows)) if logins else "no logins"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(columns(rows)) if logins else "no logins"

@@ -49,6 +49,10 @@ class Process:
             assert time.monotonic() < deadline, f"not ready after {seconds} s: {self.stderr.read_text()}"
             time.sleep(POLL_SECONDS)
 
+    def wait(self) -> int:
+        """Wait for the child to end by itself and return its exit code. Raises: subprocess.TimeoutExpired."""
+        return self._child.wait(STOP_SECONDS)
+
     def stop(self) -> int:
         """Ask the child to end (SIGTERM), kill it where it doesn't, and return its exit code."""
         self._child.terminate()
