@@ -23,15 +23,15 @@ def say(step: str) -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Run it; what it complains about goes to the terminal. Raises: SystemExit where it fails."""
-    code = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    """Run it. Raises: SystemExit where it fails."""
+    code = subprocess.run(command, check=False).returncode
     if code:
         sys.exit(f"ecrmint: failed with {code}: {' '.join(map(str, command))}")
 
 
-def pip(folder: Path, *arguments: str | Path) -> None:
-    """Install into that environment."""
-    run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+def pip(folder: Path, verb: str, *arguments: str | Path) -> None:
+    """Run that environment's pip, which is silent while all goes well."""
+    run(folder / "bin/python", "-m", "pip", verb, "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def digest(files: Iterable[Path], *more: str) -> str:
@@ -53,9 +53,9 @@ def make(folder: Path, lock: Path) -> None:
     say(f"creating {folder} with Python {sys.version.split()[0]}")
     run(sys.executable, "-m", "venv", "--clear", folder)
     count = sum(line[0].isalpha() for line in lock.read_text(encoding="ascii").splitlines())
-    say(f"installing {count} locked packages; without pip's cache this may take a minute")
+    say(f"installing {count} locked packages (up to a minute, the first time)")
     # Wheels alone: building a package from source would run code that no hash of ours covers, and need a compiler.
-    pip(folder, "--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", lock)
+    pip(folder, "install", "--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", lock)
     stamp.write_text(state, encoding="ascii")
 
 
@@ -68,7 +68,7 @@ def wheel() -> Path:
         make(*BUILD)
         say("building the wheel")
         shutil.rmtree(WHEELS, ignore_errors=True)
-        run(BUILD[0] / "bin/python", "-m", "hatchling", "build", "--target", "wheel", "--directory", WHEELS)
+        pip(BUILD[0], "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", WHEELS, ".")
         stamp.write_text(state, encoding="ascii")
     (built,) = WHEELS.glob("*.whl")
     return built
@@ -81,7 +81,7 @@ def main(folder: Path, lock: Path) -> None:
     stamp, state = folder / "wheel-of", digest([built])
     if not is_current(stamp, state):
         say(f"installing the wheel into {folder}")
-        pip(folder, "--no-deps", "--no-index", "--force-reinstall", built)
+        pip(folder, "install", "--no-deps", "--no-index", "--force-reinstall", built)
         stamp.write_text(state, encoding="ascii")
 
 
