@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from ecrmint.errors import Problem
 from ecrmint.fields import SecretSource
 from ecrmint.tokens import Secret
-from ecrmint.yamlfile import Path, YamlFile, dotted, kind, looks_random
+from ecrmint.yamlfile import Path, YamlFile, dotted, kind, looks_random, show_name
 
 _LONGEST_SHOWN: Final = 60  # characters of a value in a message
 _LARGEST_SHOWN: Final = 100_000  # a port or a count; a larger number may be a password
@@ -111,9 +111,10 @@ def describe(value: object) -> str:
 
 def known(name: str, names: Sequence[str]) -> str:
     """Return the end of a message about a name that is not one of ``names``: the nearest of them, and all."""
-    near = difflib.get_close_matches(name, names, 1)
+    shown = [show_name(each) for each in names]
+    near = difflib.get_close_matches(name, shown, 1)
     guess = f"did you mean {near[0]}? " if near else ""
-    listed = [*names[:_MOST_LISTED], "..."] if len(names) > _MOST_LISTED else names
+    listed = [*shown[:_MOST_LISTED], "..."] if len(shown) > _MOST_LISTED else shown
     return f"{guess}allowed here: {', '.join(listed) or 'none'}"
 
 

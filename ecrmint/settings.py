@@ -22,7 +22,7 @@ from ecrmint.reading import SHARED_SECRETS, Reader
 from ecrmint.schema import Settings
 from ecrmint.signature import SharedSecret
 from ecrmint.tokens import Secret
-from ecrmint.yamlfile import Path
+from ecrmint.yamlfile import Path, show_name
 
 __all__ = ["Config", "Settings", "load", "parse"]
 
@@ -140,7 +140,7 @@ def _run_tests(settings: Settings, policy: Policy, complaints: Complaints) -> No
         decision = policy.decide(test.build(), secret=test.secret or first)
         # An account that does not exist has been complained about.
         if set(decision.accounts) != set(test.grants) <= settings.accounts.keys():
-            expected, given = (f"[{', '.join(names)}]" for names in (test.grants, decision.accounts))
+            expected, given = (f"[{', '.join(map(show_name, names))}]" for names in (test.grants, decision.accounts))
             message = f"expected {expected}, the rules give {given}; {_grounds(decision)}"
             complaints.add(("tests", index, "grants"), message)
 

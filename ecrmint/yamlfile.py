@@ -65,8 +65,15 @@ def parse(content: bytes, *, source: str) -> YamlFile:
 
 
 def dotted(path: Path) -> str:
-    """Return ``accounts.prod.via.0``; a key that may be a misplaced secret is not shown."""
-    return ".".join("***" if isinstance(part, str) and looks_random(part) else str(part) for part in path) or "yaml"
+    """Return ``accounts.prod.via.0``, with each key as ``show_name`` shows it."""
+    return ".".join(show_name(part) if isinstance(part, str) else str(part) for part in path) or "yaml"
+
+
+def show_name(name: str) -> str:
+    """Return a name for a message: one that may be a misplaced secret is not shown, and escapes are written out."""
+    if looks_random(name):
+        return "***"
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def looks_random(text: str) -> bool:

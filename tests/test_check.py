@@ -72,7 +72,7 @@ def test_a_refused_configuration_is_told_with_all_problems(ecrmint: Command, con
         [f"{config}:5:5", "secrets.0"],
         [f"{config}:12:46", "rules.2.effect"],
     ]
-    assert ended.err.splitlines()[-1].startswith("4 problem(s)")
+    assert ended.err.splitlines()[-1] == f"{config} is refused: 4 problem(s)"
 
 
 def test_a_failing_test_refuses_the_configuration(ecrmint: Command, config: Path) -> None:

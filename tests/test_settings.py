@@ -160,7 +160,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         pytest.param({"secrets": f"[{{name: a, env: {SECRET}}}]"}, "secrets.0: `env` takes the name of", id="env"),
         pytest.param({"secrets": f"[{{name: a, file: {SECRET}}}]"}, "secrets.0: can't read the file (not", id="file"),
         pytest.param({"secrets": f"[{{name: a, file: x, value: {SECRET}}}]"}, "secrets.0: expected exactly", id="both"),
-        pytest.param({"secrets": f"[{{name: {SECRET}.., value: a}}, {{name: 1}}]"}, "secrets.1.name: ", id="names"),
+        pytest.param({"secrets": f"[{{name: {SECRET}.., value: a}}, {{name: 1}}]"}, "secrets.1.name", id="secret-name"),
         pytest.param({"accounts": f"{{h: {SECRET}}}"}, "accounts.h: found text, expected a mapping", id="account"),
         pytest.param({"accounts": f"{{h: {{type: {SECRET}}}}}"}, "accounts.h.type: found text", id="type"),
         pytest.param(
@@ -181,6 +181,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         pytest.param({SECRET: "1"}, "***: unknown key", id="root-key"),
         pytest.param({"rules": f"[{SECRET}]"}, "rules.0: found text, expected ", id="rule"),
         pytest.param({"rules": f"[{{repos: [a/b], accounts: [{SECRET}]}}]"}, "rules.0.accounts.0: found", id="grant"),
+        pytest.param({"accounts": f"{{{SECRET}: 1}}"}, "rules.0.accounts.0: found 'hub'; allowed", id="names"),
         pytest.param({"tests": f"[{{repo: {SECRET}, grants: []}}]"}, "tests.0: repo.slug is not", id="test"),
     ],
 )  # fmt: skip

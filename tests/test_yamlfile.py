@@ -211,7 +211,7 @@ def test_long_texts_that_are_no_words_look_random(text: str, random: bool) -> No
 
 
 def test_a_key_that_may_be_a_secret_is_not_in_a_path() -> None:
-    assert dotted(("secrets", 0, "AKIAIOSFODNN7EXAMPLE")) == "secrets.0.***"
+    assert dotted(("secrets", 0, "AKIAIOSFODNN7EXAMPLE", "a\nb")) == "secrets.0.***.a\\nb"
 
 
 # Text that comes near YAML, and bytes that don't.
