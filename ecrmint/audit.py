@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from ecrmint.broker import Answer
@@ -20,6 +21,7 @@ from ecrmint.wire import RegistryRequest
 RequestOutcome = Literal["granted", "empty", "partial", "failed", "refused", "invalid", "overloaded", "disconnected"]
 VERSION: Final = 1
 STANDARD_OUTPUT: Final = "-"
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))  # dumps() would make a new one for each line
 
 
 @dataclass(slots=True)
@@ -94,7 +96,13 @@ def _account(outcome: Outcome, now: Instant) -> dict[str, object]:
 
 def timestamp(wall: float) -> str:
     """Return a time (epoch seconds) as RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, fraction = divmod(wall, 1)
+    return f"{_to_the_second(seconds)}.{int(fraction * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat().removesuffix("+00:00")
 
 
 class AuditLog:
@@ -110,7 +118,7 @@ class AuditLog:
 
     def write(self, line: Mapping[str, object]) -> bool:
         """Write one record and return whether all of it went out."""
-        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        text = _ENCODER.encode(line).encode() + b"\n"
         try:
             return os.write(self._fd, text) == len(text)
         except OSError:

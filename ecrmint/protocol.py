@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with the bounds that it lacks: on a request's head, its time to arrive, and connections.
 
-Measured with uvicorn 0.54: a request that never ends is waited for without end, and httptools keeps header bytes without
-a limit, so forty connections with half-sent headers took 200 MB.
+Measured with uvicorn 0.54: a request that never ends is waited for without end, and httptools keeps header bytes
+without a limit, so forty connections with half-sent headers took 200 MB.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     refuse: ClassVar[Callable[[FrontDoorError], "Reply"]]
 
     _head_bytes = 0  # received since the request began, until its head is complete
+    _chunk_bytes = 0  # of what is being parsed
     _receiving = False  # a request has begun and is not complete
     _head_complete = False
     _deadline: asyncio.TimerHandle | None = None
@@ -58,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._idle_since = 0.0
+        self._idle_since, self._chunk_bytes = 0.0, len(data)
         if not self._head_complete:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -74,16 +75,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._receiving, self._head_complete = True, False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.head_lines:
+    def on_headers_complete(self) -> None:
+        # What was received may hold bodies and other heads: only where it is much is this head itself measured.
+        much = max(self._head_bytes, self._chunk_bytes) > self.limits.head_bytes
+        if (much and self._size_of_head() > self.limits.head_bytes) or len(self.headers) > self.limits.head_lines:
             self._refuse_head()
             raise FrontDoorError("headers_too_large")  # ends the parser; what is answered is in _refusal
-
-    def on_headers_complete(self) -> None:
-        if self._size_of_head() > self.limits.head_bytes:
-            self._refuse_head()
-            raise FrontDoorError("headers_too_large")
         self._head_complete, self._head_bytes = True, 0
         super().on_headers_complete()
 

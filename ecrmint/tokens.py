@@ -19,10 +19,10 @@ MAX_TIMEOUT: Final = 720  # minutes
 class Secret:
     """A text that no log, repr, format or pickle shows. Only ``reveal`` gives it, at the last line before its use."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_fingerprint", "_value")
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._value, self._fingerprint = value, ""
 
     def reveal(self) -> str:
         """Return the secret itself."""
@@ -30,7 +30,9 @@ class Secret:
 
     def fingerprint(self) -> str:
         """Return 12 hex digits of its SHA-256: enough to match two log lines, useless to log in."""
-        return hashlib.sha256(self._value.encode()).hexdigest()[:12]
+        if not self._fingerprint:  # asked for with every answer that holds it
+            self._fingerprint = hashlib.sha256(self._value.encode()).hexdigest()[:12]
+        return self._fingerprint
 
     def __repr__(self) -> str:
         return "Secret(***)"
