@@ -6,7 +6,7 @@ Pure: a reference to a secret is only named here; settings.py is what reads it.
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from ecrmint.tokens import Secret
 
@@ -52,9 +52,6 @@ def to_digits(value: object) -> object:
 
 Name = Annotated[str, AfterValidator(check_name)]
 """What something in the configuration is called by."""
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of texts. Not strict, or a Python list would be no tuple; the texts in it stay strict."""
 
 Digits = Annotated[str, BeforeValidator(to_digits)]
 """A text, for which a whole number counts as its digits."""

@@ -17,7 +17,7 @@ from ecrmint.fields import Digits, Model, Name
 from ecrmint.globs import EVERYTHING, GlobIndex, fold
 
 Event = Literal["push", "pull_request", "tag", "promote", "rollback", "cron", "custom"]
-"""The events that Drone has (drone/drone, core/build.go)."""
+"""The events that Drone has."""
 
 Reason = Literal[
     "granted",
@@ -80,9 +80,7 @@ def _check_text(text: str) -> str:
 
 def _check_some(values: tuple[_T, ...]) -> tuple[_T, ...]:
     if not values:
-        raise ValueError(
-            "expected at least one entry: an empty list never matches; leave the key out for no restriction"
-        )
+        raise ValueError("expected at least one entry; without any, leave the key out")
     return values
 
 
@@ -93,6 +91,7 @@ def _check_said(value: _T | None) -> _T | None:
     return value
 
 
+# Not strict, or a Python list would be no tuple; what is in it stays strict.
 _Some = (Field(strict=False), AfterValidator(_check_some))
 _Text = Annotated[str, AfterValidator(_check_text)]
 
@@ -119,9 +118,7 @@ class Rule(Model):
     @model_validator(mode="after")
     def _grants_something(self) -> "Rule":
         if self.effect == "allow" and not self.accounts:
-            raise ValueError(
-                "expected accounts: without them this rule grants nothing (effect: deny would take all away)"
-            )
+            raise ValueError("expected accounts: without them this rule grants nothing (effect: deny takes all away)")
         return self
 
 
