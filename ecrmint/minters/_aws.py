@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import NoIdentityError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_errors import Step
+from ecrmint.minters._aws_errors import UNUSABLE, Step
 from ecrmint.tokens import Secret
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Aws:
     def _identified(self, region: str) -> "Session":
         """Return the session once it has credentials: else they are looked for, by network, in a client's making."""
         session = self._opened(region)
-        attempt(partial(_find_identity, session), Step("the search for an identity", _no_identity).explain)
+        attempt(partial(_find_identity, session), _IDENTITY.explain)
         return session
 
     def _opened(self, region: str) -> "Session":
@@ -149,3 +149,7 @@ def _find_identity(session: "Session") -> None:
 
 def _no_identity(code: str) -> NoIdentityError:
     return NoIdentityError(f"AWS does not give the process its own identity ({code})", hint=_IDENTITY_HINT)
+
+
+# An unreadable token file, or an address of container credentials that is not allowed, is an OSError or a ValueError.
+_IDENTITY: Final = Step("the search for an identity", _no_identity, broken=UNUSABLE)

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kind of call: what it is called in a text, and which error an access denied, with that code, is here."""
+    """One kind of call: its name in a text, and which error an access denied, with that code, is here.
+
+    ``broken``: what Python's own exceptions mean. botocore trips over an answer's shape, and an identity's files.
+    """
 
     name: str
     denied: Callable[[str], MintError]
+    broken: "Meaning"
 
     def explain(self, error: Exception) -> MintError:
         """Return what the exception means in this call."""
@@ -38,7 +42,7 @@ class Step:
         if isinstance(error, ClientError):
             return self._refusal(error)
         meanings = (meaning for kinds, meaning in _failures() if isinstance(error, kinds))
-        return next(meanings, _FAULT).error(self.name, type(error).__name__)
+        return next(meanings, self.broken).error(self.name, type(error).__name__)
 
     def _refusal(self, error: "ClientError") -> MintError:
         details = error.response.get("Error", {})
@@ -53,7 +57,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class Meaning:
     """A class of ours, and what its text says about AWS."""
 
     kind: type[MintError]
@@ -68,21 +72,27 @@ _SERVER_FAULT: Final = 500
 _SKEW_TEXT: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
 _NETWORK_HINT: Final = "look at DNS, the proxy, security groups and the VPC endpoint of this service and region"
 
-_FAULT: Final = _Meaning(CloudError, "failed")
-_REFUSED: Final = _Meaning(CloudError, "refuses the call")
-_SKEWED: Final = _Meaning(ClockSkewError, "finds this machine's clock wrong", "set the clock: AWS allows 15 minutes")
-_THROTTLED: Final = _Meaning(ThrottledError, "says that there are too many calls")
-_BAD_KEY: Final = _Meaning(
+_FAULT: Final = Meaning(CloudError, "failed")
+_REFUSED: Final = Meaning(CloudError, "refuses the call")
+_SKEWED: Final = Meaning(ClockSkewError, "finds this machine's clock wrong", "set the clock: AWS allows 15 minutes")
+_THROTTLED: Final = Meaning(ThrottledError, "says that there are too many calls")
+_BAD_KEY: Final = Meaning(
     NoIdentityError,
     "does not accept the credentials",
     "they are wrong, deleted or over: renew the identity of the process",
 )
-_REGION_OFF: Final = _Meaning(
+UNREADABLE: Final = Meaning(MalformedAnswerError, "answers what can't be read")
+UNUSABLE: Final = Meaning(
+    NoIdentityError,
+    "credentials can't be used",
+    "look at the profile, the token file and the AWS_ variables of the process",
+)
+_REGION_OFF: Final = Meaning(
     CloudError, "has switched the region off", "activate STS for this region in the role's account"
 )
 
 _DENIED_CODES: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_REFUSALS: Final[Mapping[str, _Meaning]] = {
+_REFUSALS: Final[Mapping[str, Meaning]] = {
     "BandwidthLimitExceeded": _THROTTLED,
     "ExpiredToken": _BAD_KEY,
     "ExpiredTokenException": _BAD_KEY,
@@ -111,27 +121,19 @@ _REFUSALS: Final[Mapping[str, _Meaning]] = {
 }
 
 
-def _failures() -> Iterator[tuple[tuple[type[Exception], ...], _Meaning]]:
+def _failures() -> Iterator[tuple[tuple[type[Exception], ...], Meaning]]:
     """Yield what each kind of exception means, the narrower kinds first."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    yield (boto.ReadTimeoutError,), _Meaning(MintTimeoutError, "did not answer in time")
-    yield (boto.HTTPClientError, boto.ConnectionError), _Meaning(UnreachableError, "can't be reached", _NETWORK_HINT)
+    yield (boto.ReadTimeoutError,), Meaning(MintTimeoutError, "did not answer in time")
+    yield (boto.HTTPClientError, boto.ConnectionError), Meaning(UnreachableError, "can't be reached", _NETWORK_HINT)
     yield (
         (boto.BaseEndpointResolverError, boto.EndpointProviderError),
-        _Meaning(UnreachableError, "has no such endpoint", "look at FIPS, dual-stack and the region's name"),
+        Meaning(UnreachableError, "has no such endpoint", "look at FIPS, dual-stack and the region's name"),
     )
-    yield (ResponseParserError,), _Meaning(MalformedAnswerError, "answers what can't be read")
-    # An unreadable profile, token file or address of container credentials is a ValueError or an OSError.
-    yield (
-        (boto.BotoCoreError, ValueError, OSError),
-        _Meaning(
-            NoIdentityError,
-            "credentials can't be used",
-            "look at the profile, the token file and the AWS_ variables of the process",
-        ),
-    )
+    yield (ResponseParserError,), UNREADABLE
+    yield (boto.BotoCoreError,), UNUSABLE
 
 
 def _shown(code: str) -> str:

@@ -3,7 +3,6 @@
 Sources: Amazon ECR API Reference, GetAuthorizationToken; AWS STS API Reference, AssumeRole.
 """
 
-import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from ecrmint.errors import MalformedAnswerError, MintError, RegistryDeniedError,
 from ecrmint.fields import Duration
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Aws, Place, SessionKey
-from ecrmint.minters._aws_errors import Step
+from ecrmint.minters._aws_errors import UNREADABLE, Step
 from ecrmint.minters._base import AccountModel, BareHost, Minter, Registries, Resources
 from ecrmint.minters._hosts import EcrHost, check_ecr, parse_ecr
 from ecrmint.tokens import Login, Secret
@@ -132,14 +131,18 @@ class EcrMinter:
         """Assume the role, if there is one, and ask ECR: one call each. Raises: MintError."""
         key = self._assume(self.role, self.sts) if self.role and self.sts else None
         data = attempt(
-            partial(self._authorize, key), Step("ECR's GetAuthorizationToken", self._registry_denied).explain
+            partial(self._authorize, key),
+            Step("ECR's GetAuthorizationToken", self._registry_denied, broken=UNREADABLE).explain,
         )
         self._check_endpoint(_text(data.get("proxyEndpoint")))
         expires_at = _moment(data.get("expiresAt"))
         return Login("AWS", _password(_text(data.get("authorizationToken"))), expires_at)
 
     def _assume(self, role: Role, place: Place) -> SessionKey:
-        client = self.aws.sts(place)
+        step = Step("STS's AssumeRole", self._trust_denied, broken=UNREADABLE)
+        return _session_key(attempt(partial(self._ask_sts, role, place), step.explain), role)
+
+    def _ask_sts(self, role: Role, place: Place) -> "AssumeRoleResponseTypeDef":
         request: AssumeRoleRequestTypeDef = {
             "RoleArn": role.arn,
             "RoleSessionName": role.session_name,
@@ -147,8 +150,7 @@ class EcrMinter:
         }
         if role.external_id is not None:
             request["ExternalId"] = role.external_id
-        answer = attempt(partial(client.assume_role, **request), Step("STS's AssumeRole", self._trust_denied).explain)
-        return _session_key(answer, role)
+        return self.aws.sts(place).assume_role(**request)
 
     def _authorize(self, key: SessionKey | None) -> "AuthorizationDataTypeDef":
         with self.aws.ecr(self.ecr, key) as client:
@@ -215,8 +217,8 @@ def _password(token: str) -> Secret:
     """Return the password of a token: base64 of ``AWS:PASSWORD``. Raises: MalformedAnswerError."""
     try:
         text = b64decode(token, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""  # and not `raise ... from`: the error holds the token
+    except ValueError:  # and not raised: the error holds the token
+        text = ""
     username, _, password = text.partition(":")
     if username != "AWS" or not password:
         raise MalformedAnswerError("ECR's answer holds no login of the form AWS:PASSWORD")
