@@ -21,7 +21,8 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether only this machine reaches it; a name other than localhost may mean anything."""
-        return self.host == "localhost" or (_is_ip(self.host) and ipaddress.ip_address(self.host).is_loopback)
+        ip = _ip(self.host or "")
+        return self.host == "localhost" or (ip is not None and ip.is_loopback)
 
     def clashes(self, other: "Address") -> bool:
         """Return whether the two can't be bound side by side."""
@@ -44,7 +45,7 @@ DEFAULT_ADMIN: Final = Address("127.0.0.1", 9090)
 def parse_address(text: object) -> Address:
     """Return the address. Raises: ValueError."""
     match = _FORM.fullmatch(text) if isinstance(text, str) else None
-    if match is None or int(match[3]) > _HIGHEST_PORT or (match[1] is not None and not _is_ip(match[1])):
+    if match is None or int(match[3]) > _HIGHEST_PORT or (match[1] is not None and _ip(match[1]) is None):
         raise ValueError('expected ":PORT" (every address), "host:PORT" or "[IPv6]:PORT"')
     return Address(match[1] or match[2] or None, int(match[3]))
 
@@ -52,9 +53,8 @@ def parse_address(text: object) -> Address:
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 
 
-def _is_ip(host: str | None) -> bool:
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(host or "")
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None

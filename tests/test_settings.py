@@ -94,6 +94,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         ("audit", "{file: ''}", "f:4:9: audit.file: found '': string should have at least 1 character"),
         ("listen", "3000", 'f:4:1: listen: found 3000, expected ":PORT" (every address), "host:PORT" or "[IPv6]:PORT"'),
         ("listen", "::1:3000", "f:4:1: listen: found '::1:3000', expected "),
+        ("listen", '"[127.0.0.1.1]:1"', "f:4:1: listen: found '[127.0.0.1.1]:1', expected "),
         ("listen", "localhost:70000", "f:4:1: listen: found 'localhost:70000', expected "),
         ("tests", "a", "f:4:1: tests: found 'a', expected a list"),
         ("tests", "[{repo: a/b}]", "f:4:9: tests.0.grants: is missing, and required"),
