@@ -22,7 +22,6 @@ from ecrmint.broker import Answer, Broker
 from ecrmint.cache import LoginCache, system_clock
 from ecrmint.errors import FrontDoorError, RefusalError, RequestError, SignatureError
 from ecrmint.minters import Minter, Resources
-from ecrmint.policy import Policy
 from ecrmint.settings import Config
 from ecrmint.telemetry import Metrics
 from ecrmint.tokens import Instant, Secret
@@ -74,7 +73,7 @@ def open_config(config: Config, cache: LoginCache) -> Live:
     settings = config.settings
     resources = Resources(endpoints=settings.endpoints, secrets=config.secrets)
     minters = {name: account.minters(name, resources) for name, account in settings.accounts.items()}
-    broker = Broker(Policy(settings.rules), minters, cache, deadline_seconds=settings.deadline)
+    broker = Broker(config.policy, minters, cache, deadline_seconds=settings.deadline)
     return Live(config, minters, broker)
 
 

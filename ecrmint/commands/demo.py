@@ -158,7 +158,7 @@ def _wait_ready(child: subprocess.Popen[bytes], admin: int, log: Path) -> None:
 
 def _show_builds(made: Example, endpoint: str, standin: StandinServer) -> None:
     config = settings.load(str(made.config_file), environ={})
-    policy, secret = Policy(config.settings.rules), config.shared_secrets[0]
+    policy, secret = config.policy, config.shared_secrets[0]
     for title, request in _BUILDS:
         started = time.monotonic()
         answer = client.ask(endpoint, secret.key, request)

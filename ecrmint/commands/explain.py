@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import click
 
 from ecrmint import settings
-from ecrmint.commands._options import WrongUseError, config_option
+from ecrmint.commands._options import WrongUseError, build_options, config_option
 from ecrmint.errors import RequestError
-from ecrmint.policy import Decision, Event, Reason, RuleVerdict
+from ecrmint.policy import Decision, Reason, RuleVerdict
 from ecrmint.settings import Config
 from ecrmint.table import columns
 from ecrmint.wire import RegistryRequest, decode, encode_request
@@ -28,38 +28,13 @@ _REASONS: Final[Mapping[Reason, str]] = {
 
 @click.command()
 @config_option
-@click.option("--repo", metavar="SLUG", default="", help="The repository, as in octocat/hello-world.")
-@click.option(
-    "--event", type=click.Choice(get_args(Event)), default="push", show_default=True, help="The build's event."
-)
-@click.option("--ref", default="refs/heads/main", show_default=True, help="The git reference that is built.")
-@click.option(
-    "--source-repo", metavar="SLUG", default="", help="Where a pull request's branch is: a fork's is elsewhere."
-)
-@click.option("--uid", default="", help="The repository's id at the forge.")
-@click.option("--trusted", is_flag=True, help="The repository is trusted in Drone.")
-@click.option("--private", is_flag=True, help="The repository is private.")
-@click.option("--deploy-to", metavar="TARGET", default="", help="The target of a promotion.")
+@build_options
 @click.option("--secret", metavar="NAME", default="", help="The shared secret that signed. Default: the first one.")
 @click.option(
     "--request", type=click.Path(), default="", help="A file with a request's body, instead of --repo and so on."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(
-    *,
-    config: str,
-    repo: str,
-    event: str,
-    ref: str,
-    source_repo: str,
-    uid: str,
-    trusted: bool,
-    private: bool,
-    deploy_to: str,
-    secret: str,
-    request: str,
-    as_json: bool,
-) -> None:
+def command(*, config: str, asked: RegistryRequest, secret: str, request: str, as_json: bool) -> None:
     """Say which rules match a build, what they grant, and why not more.
 
     Reads nothing but the configuration. Its own `tests:` are not run, so that a failing one can be looked into.
@@ -68,18 +43,8 @@ def command(
       ecrmint explain --config ecrmint.yaml --repo team-a/app --ref refs/heads/main
       ecrmint explain --config ecrmint.yaml --repo team-a/app --event pull_request --source-repo stranger/app
     """
-    build = RegistryRequest(
-        slug=repo,
-        event=event,
-        ref=ref,
-        source_repo=source_repo,
-        uid=uid,
-        trusted=trusted,
-        private=private,
-        deploy_to=deploy_to,
-    )
     loaded = settings.load(config, environ={}, with_secrets=False, with_tests=False)
-    answer = _explain(loaded, _possible(_read(request) if request else encode_request(build)), secret)
+    answer = _explain(loaded, _possible(_read(request) if request else encode_request(asked)), secret)
     click.echo(json.dumps(answer.as_json(), indent=2) if as_json else "\n".join(answer.lines()))
 
 

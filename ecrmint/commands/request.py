@@ -4,12 +4,14 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import click
 
 from ecrmint import client
 from ecrmint.client import Answer, Logins, printable
+from ecrmint.commands._options import WrongUseError, build_options
 from ecrmint.errors import NoAnswerError
 from ecrmint.fields import SecretSource
 from ecrmint.secretfile import read_secret
@@ -31,20 +33,9 @@ HINTS: Final[Mapping[int, str]] = {
 REDIRECT_HINT: Final = "Runners follow no redirect: give them the address where it ends."
 
 
-class _NoAnswer(click.ClickException):
-    exit_code = 2
-
-
 @click.command()
 @click.option("--endpoint", required=True, metavar="URL", help="Where the extension listens, as runners are told it.")
-@click.option("--repo", required=True, metavar="SLUG", help="The repository: owner/name.")
-@click.option("--event", default="push", show_default=True, help="What started the build.")
-@click.option("--ref", default="refs/heads/main", show_default=True, help="The git reference that is built.")
-@click.option("--source-repo", default="", metavar="SLUG", help="Where a pull request comes from.")
-@click.option("--uid", default="", help="The repository's id at the forge.")
-@click.option("--trusted", is_flag=True, help="As of a repository that Drone trusts.")
-@click.option("--private", is_flag=True, help="As of a private repository.")
-@click.option("--deploy-to", default="", metavar="TARGET", help="A promotion's target.")
+@build_options
 @click.option("--timeout", type=int, default=60, show_default=True, metavar="MINUTES", help="The repository's timeout.")
 @click.option("--build", type=int, default=1, show_default=True, metavar="NUMBER", help="The build's number.")
 @click.option("--secret-file", metavar="FILE", help="A file with the shared secret.")
@@ -58,14 +49,7 @@ def command(
     as_json: bool,
     show_passwords: bool,
     allow_empty: bool,
-    repo: str,
-    event: str,
-    ref: str,
-    source_repo: str,
-    uid: str,
-    trusted: bool,
-    private: bool,
-    deploy_to: str,
+    asked: RegistryRequest,
     timeout: int,
     build: int,
 ) -> None:
@@ -83,22 +67,13 @@ def command(
 
     Exit code 0: logins. 1: a refusal, or an empty list. 2: wrong usage, or no connection.
     """
-    asked = RegistryRequest(
-        slug=repo,
-        uid=uid,
-        event=event,
-        ref=ref,
-        source_repo=source_repo,
-        deploy_to=deploy_to,
-        trusted=trusted,
-        private=private,
-        timeout=timeout,
-        build=build,
-    )
+    if not asked.slug:
+        raise click.MissingParameter(param_hint="--repo", param_type="option")
+    asked = replace(asked, timeout=timeout, build=build)
     try:
         answer = client.ask(endpoint, find_secret(secret_file, os.environ), asked)
     except NoAnswerError as error:
-        raise _NoAnswer(str(error)) from None
+        raise WrongUseError(str(error)) from None
     if answer.problem:
         raise click.ClickException(_refusal(answer))
     click.echo(_as_json(answer.logins, show_passwords) if as_json else _table(answer.logins, show_passwords))
