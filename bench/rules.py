@@ -72,10 +72,10 @@ def microseconds(case: Case, *, rounds: int, decisions: int) -> float:
 
 
 def _seconds(policy: Policy, chosen: Sequence[RegistryRequest]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for build in chosen:
         policy.decide(build, secret="main")
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ half anchored. Compares exactly; ``fold`` first where case does not count. Sourc
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 MAX_PATTERN: Final = 512  # characters; no slug is longer
@@ -91,37 +92,74 @@ def _segment_fits(pieces: Segment, text: str) -> bool:
     return True
 
 
+_ANY: Final = "*"
+_Entry = tuple[Callable[[Sequence[str]], bool], int]
+
+
 class GlobIndex:
     """Many patterns, each with a set of bits. Whole literals and literal first segments are looked up, others tried."""
 
-    __slots__ = ("_by_first", "_everything", "_literals", "_scanned")
+    __slots__ = ("_buckets", "_whole")
 
     def __init__(self, bits: Mapping[str, int]) -> None:
         """``bits`` is pattern -> set; each pattern has passed ``check``."""
-        self._everything = bits.get(EVERYTHING, 0)
-        self._literals = {pattern: each for pattern, each in bits.items() if "*" not in pattern}
-        self._by_first: dict[str, list[_Entry]] = {}
-        self._scanned: list[_Entry] = []
-        globs = [pattern for pattern in bits if "*" in pattern and pattern != EVERYTHING]
+        self._whole = {pattern: each for pattern, each in bits.items() if _is_looked_up(pattern)}
+        self._buckets: dict[str, _Bucket] = {}  # by first segment, _ANY where that is no literal
+        globs = [pattern for pattern in bits if pattern not in self._whole]
         uses = Counter(piece for pattern in globs for piece in pattern.split("*"))
         for pattern in globs:
             first = pattern.partition("/")[0]
-            bucket = self._scanned if "*" in first else self._by_first.setdefault(first, [])
+            bucket = self._buckets.setdefault(_ANY if "*" in first else first, _Bucket())
             # What few patterns contain tells them apart best: 10,000 of `*/app-17*-service` differ in `/app-17`.
             rarest = min(filter(None, pattern.split("*")), key=lambda piece: (uses[piece], -len(piece)), default="")
-            bucket.append((rarest, Glob(pattern).matches, bits[pattern]))
+            bucket.add(rarest, (Glob(pattern).matches, bits[pattern]))
 
     def match(self, text: str) -> int:
         """Return the union of the sets of all patterns that match. What has an empty segment is matched by none."""
         segments = text.split("/")
         if "" in segments:
             return 0
-        found = self._everything | self._literals.get(text, 0)
-        for bucket in (self._by_first.get(segments[0], ()), self._scanned):
-            for piece, matches, bits in bucket:
-                if piece in text and matches(segments):
-                    found |= bits
+        found = self._look_up(text, segments)
+        for first in (segments[0], _ANY):
+            if first in self._buckets:
+                for matches, bits in self._buckets[first].candidates(text):
+                    found |= bits if matches(segments) else 0
+        return found
+
+    def _look_up(self, text: str, segments: Sequence[str]) -> int:
+        get = self._whole.get
+        found = get(EVERYTHING, 0) | get(text, 0)
+        if len(segments) > 1:
+            found |= get(f"{segments[0]}/**", 0)
+        if len(segments) == len(("owner", "name")):
+            found |= get(f"{segments[0]}/*", 0)
         return found
 
 
-_Entry = tuple[str, Callable[[Sequence[str]], bool], int]
+def _is_looked_up(pattern: str) -> bool:
+    """Return whether it is a literal, or like ``octocat/*``: the keys that GlobIndex makes of a text."""
+    first, _, rest = pattern.partition("/")
+    return "*" not in pattern or pattern == EVERYTHING or ("*" not in first and rest in ("*", "**"))
+
+
+class _Bucket:
+    """Patterns, each under one literal piece that a text must contain to be matched by it."""
+
+    __slots__ = ("_by_piece", "_lengths")
+
+    def __init__(self) -> None:
+        self._by_piece: dict[str, list[_Entry]] = {}
+        self._lengths: set[int] = set()
+
+    def add(self, piece: str, entry: _Entry) -> None:
+        self._by_piece.setdefault(piece, []).append(entry)
+        self._lengths.add(len(piece))
+
+    def candidates(self, text: str) -> Iterator[_Entry]:
+        """Yield the entries of all pieces in the text, by whichever is less work: by its parts or by the pieces."""
+        if len(self._by_piece) > len(self._lengths) * len(text):
+            parts = {text[start : start + length] for length in self._lengths for start in range(len(text) + 1)}
+            found = [self._by_piece[part] for part in parts if part in self._by_piece]
+        else:
+            found = [entries for piece, entries in self._by_piece.items() if piece in text]
+        return chain.from_iterable(found)
