@@ -5,10 +5,10 @@ Importing this does not import httpx2: a call does.
 
 import ssl
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import (
@@ -50,7 +50,7 @@ class Http:
 
     def within(self, seconds: float) -> "Calls":
         """Return the right to make calls that end, together, in about that time."""
-        return Calls(self, time.monotonic() + seconds)
+        return Calls(self, monotonic() + seconds)
 
     def public(self) -> "httpx2.Client":
         """Return the client for the internet: proxies and certificates as the usual variables say."""
@@ -115,7 +115,7 @@ class Calls:
         return httpx2.Timeout(min(left, _READ_SECONDS), connect=min(left, _CONNECT_SECONDS))
 
     def _left(self, what: str) -> float:
-        left = self.deadline - time.monotonic()
+        left = self.deadline - monotonic()
         if left <= 0:
             raise MintTimeoutError(f"{what} did not answer in time")
         return left

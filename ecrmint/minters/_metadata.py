@@ -4,8 +4,8 @@ Not google-auth's: that one needs requests, tries for a minute, and asks through
 "Authenticate workloads to Google Cloud APIs using service accounts".
 """
 
-import time
 from dataclasses import dataclass
+from time import time
 from typing import Final
 from urllib.parse import urlencode
 
@@ -31,7 +31,7 @@ class MetadataSource:
 
     def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
         """Return the machine's token: a cached one, with 5 to 60 minutes left. Compute Engine ignores the scopes."""
-        started = time.time()  # before the call, so that its life is never overrated
+        started = time()  # before the call, so that its life is never overrated
         query = urlencode({"scopes": ",".join(scopes)})
         try:
             answer = calls.get_metadata(f"{self.url}{_PATH}?{query}", headers={"Metadata-Flavor": "Google"}, what=_WHAT)
