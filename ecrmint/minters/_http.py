@@ -58,7 +58,7 @@ class Http:
 
         with self._lock:
             if self._public is None:
-                self._public = httpx2.Client()
+                self._public = httpx2.Client(limits=_unkept())
             return self._public
 
     def metadata(self) -> "httpx2.Client":
@@ -68,8 +68,17 @@ class Http:
         with self._lock:
             if self._metadata is None:
                 # Plain http: an empty context spares the reading of certificates, and trusts nobody.
-                self._metadata = httpx2.Client(trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+                self._metadata = httpx2.Client(
+                    trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=_unkept()
+                )
             return self._metadata
+
+
+def _unkept() -> "httpx2.Limits":
+    import httpx2
+
+    # Calls are most of an hour apart: no connection is worth keeping, and none is left to close.
+    return httpx2.Limits(max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
