@@ -129,9 +129,10 @@ class GlobIndex:
     def _look_up(self, text: str, segments: Sequence[str]) -> int:
         get = self._whole.get
         found = get(EVERYTHING, 0) | get(text, 0)
-        if len(segments) > 1:
+        below = len(segments) - 1
+        if below:
             found |= get(f"{segments[0]}/**", 0)
-        if len(segments) == len(("owner", "name")):
+        if below == 1:
             found |= get(f"{segments[0]}/*", 0)
         return found
 
