@@ -34,8 +34,7 @@ _log = logging.getLogger(__name__)
 
 # Go's clients keep an idle connection for 90 s, and never repeat a POST that meets a closing one (net/http).
 KEEP_ALIVE_SECONDS: Final = 120
-_ADMIN_CONNECTIONS: Final = 256
-_REDIRECTING: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 class ListenError(EcrmintError):
@@ -216,7 +215,7 @@ def _url(listening: socket.socket, *, tls: bool) -> str:
 
 def _redirections(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Return what sends a cloud's calls elsewhere: keys of ``endpoints``, and variables, without their user info."""
-    variables = [name for name in environ if name.startswith("AWS_ENDPOINT_URL") or name.upper() in _REDIRECTING]
+    variables = [name for name in environ if name.startswith("AWS_ENDPOINT_URL") or name.upper() in _PROXIES]
     set_keys = config.settings.endpoints.model_fields_set
     return [f"endpoints.{key}" for key in sorted(set_keys)] + [
         f"{name}={_without_userinfo(environ[name])}" for name in sorted(variables)
