@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -26,7 +27,7 @@ FOLDERS: Final = ["work", "root", "home", "Users"]
 PLACES: Final = re.compile(
     "|".join([*map(re.escape, HOSTS), rf"(?<![\w.}}-])/(?:{'|'.join(FOLDERS)})(?:/|\b(?![\w-]))"])
 )
-LOCKS: Final = ["requirements.txt", "requirements-build.txt", "requirements-dev.txt"]
+LOCKS: Final = [path for path in files() if path.match("requirements*.txt")]
 PINNED: Final = re.compile(r"[a-z0-9-]+==[\w.]+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
 
 
@@ -67,9 +68,9 @@ def test_such_a_name_is_seen(text: str, found: list[str]) -> None:
     assert places(text) == found
 
 
-@pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_pins_everything_by_hash_and_holds_nothing_else(name: str) -> None:
-    assert re.sub(PINNED, "", read(name)) == ""
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_a_lock_pins_everything_by_hash_and_holds_nothing_else(lock: Path) -> None:
+    assert re.sub(PINNED, "", lock.read_text(encoding="utf-8")) == ""
 
 
 def test_locks_hold_what_pyproject_asks_for() -> None:

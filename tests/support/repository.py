@@ -13,4 +13,4 @@ def files() -> Iterator[Path]:
     """Give them all, but what .gitignore names: hidden folders other than ours, and what is made."""
     for folder, names, leaves in os.walk(ROOT):
         names[:] = [name for name in names if name in OURS or not (name.startswith(".") or name in MADE)]
-        yield from (Path(folder, leaf) for leaf in leaves if leaf not in {".coverage", ".git", "uv.lock"})
+        yield from (Path(folder, leaf) for leaf in leaves if not leaf.startswith((".coverage", ".git", "uv.lock")))
