@@ -121,8 +121,9 @@ class Runners:
 
     def audit_refusal(self, error: FrontDoorError) -> Reply:
         """Audit and count a request that the HTTP protocol refused before the app saw it, and return its answer."""
-        started = self._clock()
-        return self._close(_refusal(error), Seen(next(self._ids)), started=started)
+        started, seen = self._clock(), Seen(next(self._ids))
+        reply = self._close(refusal(error), seen, started=started)
+        return replace(reply, headers=(*reply.headers, _request_id(seen)))
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send, answer: "_Answering") -> None:
         started, seen = self._clock(), Seen(next(self._ids))
@@ -130,7 +131,7 @@ class Runners:
         try:
             reply = await answer(scope, receive, seen)
         except RefusalError as error:
-            reply = _refusal(error)
+            reply = refusal(error)
         except _Disconnected:
             reply = _DISCONNECTED
         except Exception as error:
@@ -138,7 +139,7 @@ class Runners:
             reply = _INTERNAL
         finally:
             self._in_flight -= 1
-        await _send(send, self._close(reply, seen, started=started), seen.request_id)
+        await _send(send, self._close(reply, seen, started=started), seen)
 
     async def _answer(self, scope: Scope, receive: Receive, seen: Seen) -> Reply:
         live, headers = self.live, scope["headers"]
@@ -192,7 +193,8 @@ async def _wrong_path(scope: Scope, receive: Receive, seen: Seen) -> Reply:
     raise FrontDoorError("path", "nothing is here; runners post to the path that the configuration names")
 
 
-def _refusal(error: RefusalError) -> Reply:
+def refusal(error: RefusalError) -> Reply:
+    """Return what a refused request is answered."""
     status = STATUS.get(error.reason) or STATUS_OF_CLASS[type(error)]
     if isinstance(error, SignatureError):
         _log.info("signature refused (%s): %s", error.reason, error)
@@ -222,16 +224,20 @@ async def _read(receive: Receive, length: int) -> bytes:
     return body
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+def _request_id(seen: Seen) -> tuple[bytes, bytes]:
+    return b"x-request-id", seen.request_id.encode()
+
+
+async def _send(send: Send, reply: Reply, seen: Seen) -> None:
     if reply is _DISCONNECTED:
         return
     headers = [
         *reply.headers,
         _NO_STORE,
         (b"content-length", str(len(reply.body)).encode()),
-        (b"x-request-id", request_id.encode()),
+        _request_id(seen),
     ]
-    if HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if reply.status >= HTTPStatus.BAD_REQUEST:  # the rest of a refused request must not be waited for
         headers.append(_CLOSE)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

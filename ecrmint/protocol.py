@@ -68,7 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._head_complete and self._head_bytes > self.limits.head_bytes:
             self._refuse_head()
             self.send_400_response("")
-        elif self._receiving:
+        elif self._receiving or self._nothing_under_way():
+            # Also for the line ends that may stand between two requests: they ended the keep-alive timer.
             self._expect_more()
 
     def on_message_begin(self) -> None:
@@ -99,6 +100,9 @@ class BoundedProtocol(HttpToolsProtocol):
         reply = type(self).refuse(self._refusal or FrontDoorError("syntax", "this is not a valid HTTP/1.1 request"))
         self.transport.write(_raw(reply))
         self.transport.close()
+
+    def _nothing_under_way(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _refuse_head(self) -> None:
         self._refusal = FrontDoorError("headers_too_large", "the request's head is too large")
@@ -131,11 +135,14 @@ def bounded(limits: Limits, refuse: Callable[[FrontDoorError], "Reply"]) -> type
 
 def _longest_idle(connections: Iterable[object]) -> BoundedProtocol:
     idle = [each for each in connections if isinstance(each, BoundedProtocol) and each._idle_since]
-    return min(idle, key=lambda connection: connection._idle_since)
+    # One that is closing already counts until it is lost: of a burst each must end another one.
+    open_ones = [each for each in idle if not each.transport.is_closing()]
+    return min(open_ones, key=lambda connection: connection._idle_since)
 
 
 def _raw(reply: "Reply") -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]
-    headers = (*reply.headers, (b"content-length", b"%d" % len(reply.body)), (b"connection", b"close"))
+    length = (b"content-length", b"%d" % len(reply.body))
+    headers = (*reply.headers, (b"cache-control", b"no-store"), length, (b"connection", b"close"))
     lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join([*lines, b"", reply.body])

@@ -18,15 +18,14 @@ from urllib.parse import urlsplit
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ecrmint.addresses import Address
 from ecrmint.admin import Admin
-from ecrmint.app import Runners, open_config
+from ecrmint.app import Runners, open_config, refusal
 from ecrmint.audit import AuditLog
 from ecrmint.cache import LoginCache
 from ecrmint.errors import EcrmintError
-from ecrmint.protocol import Limits, bounded
+from ecrmint.protocol import BoundedProtocol, Limits, bounded
 from ecrmint.settings import Config
 from ecrmint.telemetry import Metrics
 
@@ -34,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 # Go's clients keep an idle connection for 90 s, and never repeat a POST that meets a closing one (net/http).
 KEEP_ALIVE_SECONDS: Final = 120
+_ADMIN_CONNECTIONS: Final = 256
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -116,7 +116,7 @@ async def _serve(
     stop = _Stop()
     limits = Limits(max_connections=config.settings.max_connections)
     front = _listener(runners.app(), bounded(limits, runners.audit_refusal), config)
-    back = _listener(admin.app(), HttpToolsProtocol, None)
+    back = _listener(admin.app(), bounded(Limits(max_connections=_ADMIN_CONNECTIONS), refusal), None)
     async with _running(back, admin_socket), _running(front, runners_socket):
         admin.phase = "serving"
         _announce(config, runners_socket, admin_socket)
@@ -149,7 +149,7 @@ class _Stop:
             await asyncio.wait_for(self._signals.get(), seconds)
 
 
-def _listener(app: ASGIApp, protocol: type[HttpToolsProtocol], config: Config | None) -> _Listener:
+def _listener(app: ASGIApp, protocol: type[BoundedProtocol], config: Config | None) -> _Listener:
     """Return a listener: the runners' one has a configuration with TLS and a drain, the admin's has none."""
     settings = config.settings if config else None
     server = _Listener(

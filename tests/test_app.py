@@ -344,7 +344,7 @@ async def test_beyond_the_bound_requests_are_shed(make: Make) -> None:
     app = make("max_in_flight: 1\n")
     app.runners._in_flight = 1  # one more request is under way
     answer = await app.ask(GOOD)
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status, answer.headers["retry-after"], answer.headers["connection"]) == (503, "1", "close")
     assert app.audit()["outcome"] == "overloaded"
 
 

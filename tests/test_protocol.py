@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -106,7 +106,7 @@ async def test_a_head_that_is_too_large_is_answered_431_and_closed(chunks: list[
     async with listening() as listener:
         answer = await exchange(listener, *chunks)
     assert b"HTTP/1.1 431 Request Header Fields Too Large\r\n" in answer
-    assert answer.endswith(b"connection: close\r\n\r\nno\n")
+    assert answer.endswith(b"cache-control: no-store\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno\n")
     assert listener.refused == ["headers_too_large"]
 
 
@@ -165,6 +165,29 @@ async def test_a_connection_that_is_kept_alive_has_no_deadline_while_idle() -> N
         writer.write(POST)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         writer.close()
+
+
+async def test_line_ends_between_two_requests_do_not_hold_a_connection_open() -> None:
+    async with listening() as listener, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(POST)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\r\n")
+        assert await reader.read() == b""
+        writer.close()
+    assert listener.refused == []
+
+
+async def test_a_burst_of_connections_leaves_no_more_than_the_bound() -> None:
+    async with listening(Limits(max_connections=3, receive_seconds=60)) as listener:
+        opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", listener.port) for _ in range(10)))
+        answers = []
+        for reader, writer in opened:
+            with suppress(ConnectionError):
+                writer.write(POST)
+                answers.append(await reader.read(8))
+            writer.close()
+    assert [answer for answer in answers if answer] == [b"HTTP/1.1"] * 3
 
 
 async def test_over_the_bound_the_longest_idle_connection_goes() -> None:

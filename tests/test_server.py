@@ -89,9 +89,19 @@ def test_a_head_that_is_too_large_is_answered_431_with_an_audit_line(serve: Serv
     before = len(serve.audit_lines(0))
     with socket.create_connection(("127.0.0.1", int(serve.url.rpartition(":")[2])), timeout=10) as raw:
         raw.sendall(b"POST / HTTP/1.1\r\nA: " + b"x" * 20_000)
-        assert raw.recv(1000).startswith(b"HTTP/1.1 431 ")
+        answer = raw.recv(1000)
     line = serve.audit_lines(before + 1)[-1]
     assert (line["outcome"], line["reason"], line["status"]) == ("invalid", "headers_too_large", 431)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert f"x-request-id: {line['request_id']}\r\ncache-control: no-store\r\n" in answer.decode()
+
+
+def test_the_admin_port_has_the_same_bound_on_a_head(serve: Serve) -> None:
+    before = len(serve.audit_lines(0))
+    with socket.create_connection(("127.0.0.1", int(serve.admin_url.rpartition(":")[2])), timeout=10) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nA: " + b"x" * 20_000)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 431 ")
+    assert len(serve.audit_lines(0)) == before
 
 
 def test_the_admin_port_answers_probes_and_metrics(serve: Serve) -> None:
