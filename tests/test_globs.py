@@ -1,6 +1,7 @@
 """The language of patterns: what is one, and what it matches; a slow reference has the last word."""
 
 import functools
+import itertools
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,7 @@ def matches(pattern: str, text: str) -> bool:
         ("refs/tags/v*", "refs/tags/v1.2"),
         ("refs/heads/**", "refs/heads/feature/x"),
         ("a/b.c", "a/b.c"),
+        ("a/!~*", "a/!~b"),
         ("a/+(b|c)$^", "a/+(b|c)$^"),
     ],
 )
@@ -188,3 +190,18 @@ def test_a_glob_agrees_with_the_reference(pattern: str, text: str) -> None:
 def test_an_index_finds_exactly_the_patterns_that_match(some: list[str], text: str) -> None:
     bits = {pattern: 1 << index for index, pattern in enumerate(dict.fromkeys(some))}
     assert GlobIndex(bits).match(text) == sum(bit for pattern, bit in bits.items() if reference_matches(pattern, text))
+
+
+WORDS = ["".join(letters) for letters in itertools.product("abc", repeat=3)]
+CROWD = ["*/*", "*/*c"]
+CROWD += [each.format(word) for word in WORDS for each in ("*/{}*", "*/*{}", "x/*{}*", "x/{}y*", "**/{}*/**")]
+
+
+@pytest.mark.parametrize("text", ["a/abcab", "x/bcaby", "x/y/acb", "b/ccc", "c/a/bacc/b", "x/ab", "y/aac", "y/zzzzz"])
+def test_a_crowd_of_patterns_is_searched_as_a_few_are(text: str) -> None:
+    """Where patterns outnumber the parts of a text the index looks for the parts, not for the patterns."""
+    bits = {pattern: 1 << index for index, pattern in enumerate(CROWD)}
+    found = GlobIndex(bits).match(text)
+    assert [pattern for pattern in CROWD if found & bits[pattern]] == [
+        pattern for pattern in CROWD if reference_matches(pattern, text)
+    ]
