@@ -5,11 +5,12 @@ checks together. The order of the checks is that of design section 3; the table 
 alone.
 """
 
+import asyncio
 import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -84,7 +85,7 @@ class Reply:
     status: int
     outcome: RequestOutcome
     reason: str
-    body: bytes
+    body: bytes = field(repr=False)  # may hold logins
     headers: Sequence[tuple[bytes, bytes]] = (_TEXT,)
 
 
@@ -103,6 +104,7 @@ class Runners:
         self.live = live
         self._metrics, self._audit, self._clock, self._random_bytes = metrics, audit, clock, random_bytes
         self._in_flight = 0
+        metrics.requests_in_flight.set_function(lambda: self._in_flight)
         # Made here and never taken from a request; a counter behind a random prefix costs no system call.
         prefix = random_bytes(6).hex()
         self._ids = (f"{prefix}{number:06x}" for number in itertools.count(1))
@@ -134,6 +136,8 @@ class Runners:
             reply = refusal(error)
         except _Disconnected:
             reply = _DISCONNECTED
+        except asyncio.CancelledError:  # the drain's grace is over, and uvicorn ends what is still waited for
+            reply = _STOPPING
         except Exception as error:
             _log.error("request %s: %s", seen.request_id, type(error).__name__, exc_info=True)
             reply = _INTERNAL
@@ -186,6 +190,7 @@ _Answering = Callable[[Scope, Receive, Seen], Awaitable[Reply]]
 
 _DISCONNECTED: Final = Reply(0, "disconnected", "disconnected", b"")
 _INTERNAL: Final = Reply(500, "failed", "internal", b"internal error\n")
+_STOPPING: Final = Reply(503, "overloaded", "stopping", b"the server stops\n", (_TEXT, _RETRY_AFTER))
 _NO_AUDIT: Final = Reply(503, "overloaded", "audit", b"no audit line can be written\n")
 
 

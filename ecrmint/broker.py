@@ -3,7 +3,7 @@
 import asyncio
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from cachetools import LRUCache
@@ -31,7 +31,7 @@ class Answer:
 
     decision: Decision
     outcomes: tuple[tuple[Minter, Outcome], ...] = ()
-    body: bytes = b"[]"
+    body: bytes = field(default=b"[]", repr=False)
 
     @property
     def kind(self) -> AnswerKind:
@@ -60,7 +60,7 @@ class _Grant:
     entries: tuple[Entry, ...]
     minters: tuple[Minter, ...]
     held: tuple[HeldLogin | None, ...] = ()
-    body: bytes = b"[]"
+    body: bytes = field(default=b"[]", repr=False)
 
     def encode(self, outcomes: tuple[tuple[Minter, Outcome], ...]) -> bytes:
         held = tuple(outcome.held for _, outcome in outcomes)

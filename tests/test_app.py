@@ -1,5 +1,6 @@
 """The runners' endpoint as a runner meets it: design section 3, row by row, and the audit line of each."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -359,6 +360,21 @@ async def test_an_unexpected_fault_is_a_500_that_tells_nothing(make: Make) -> No
     answer = await app.ask(GOOD)
     assert (answer.status, answer.body) == (500, b"internal error\n")
     assert app.audit()["reason"] == "internal"
+
+
+async def test_a_request_that_the_shutdown_cuts_short_is_answered_and_audited(make: Make) -> None:
+    app = make()
+    app.prod.gate.clear()
+    asking = asyncio.create_task(app.ask(GOOD))
+    await asyncio.to_thread(app.prod.entered.acquire)
+    assert "ecrmint_requests_in_flight 1.0" in generate_latest(app.metrics.registry).decode()
+    asking.cancel()
+    answer = await asking
+    app.prod.gate.set()
+    assert (answer.status, answer.body) == (503, b"the server stops\n")
+    line = app.audit()
+    assert (line["outcome"], line["reason"], line["repo"]) == ("overloaded", "stopping", "team-a/app")
+    assert "ecrmint_requests_in_flight 0.0" in generate_latest(app.metrics.registry).decode()
 
 
 async def test_without_its_audit_line_nothing_is_answered_where_the_line_is_required(make: Make) -> None:

@@ -94,6 +94,13 @@ async def test_nothing_granted_is_an_empty_answer(clock: SettableClock) -> None:
     assert (given.kind, given.body, given.failed_accounts) == ("empty", b"[]", [])
 
 
+async def test_no_password_is_in_the_repr_of_an_answer(clock: SettableClock) -> None:
+    minter = FakeMinter().then_login("canary")
+    given = await answer(clock, {"prod": {"a": minter}}, "prod")
+    assert hosts_and_passwords(given) == [("a", "canary")]
+    assert "canary" not in repr(given)
+
+
 async def test_an_answer_s_bytes_are_kept_until_a_login_changes(clock: SettableClock) -> None:
     minter = (
         FakeMinter().then_login("old", expires_at=clock.wall + 3600).then_login("new", expires_at=clock.wall + 9999)
