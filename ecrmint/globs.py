@@ -159,7 +159,7 @@ class _Bucket:
     def candidates(self, text: str) -> Iterator[_Entry]:
         """Yield the entries of all pieces in the text, by whichever is less work: by its parts or by the pieces."""
         if len(self._by_piece) > len(self._lengths) * len(text):
-            parts = {text[start : start + length] for length in self._lengths for start in range(len(text) + 1)}
+            parts = {text[start : start + length] for length in self._lengths for start in range(len(text))}
             found = [self._by_piece[part] for part in parts if part in self._by_piece]
         else:
             found = [entries for piece, entries in self._by_piece.items() if piece in text]

@@ -174,7 +174,6 @@ class Policy:
         self._lists = [*dict.fromkeys(rule.accounts for rule in rules)]
         numbers = {accounts: number for number, accounts in enumerate(self._lists)}
         self._list_of = [numbers[rule.accounts] for rule in rules]
-        self._all = (1 << len(rules)) - 1
         self._denying = _bits(rule.effect == "deny" for rule in rules)
         # A deny rule is for fork builds too, whatever it says about them.
         self._for_forks = self._denying | _bits(rule.forks == "allow" for rule in rules)
@@ -183,7 +182,7 @@ class Policy:
 
     def decide(self, build: Build, *, secret: str) -> Decision:
         """Return what the build gets; ``secret`` is the name of the shared secret that signed for it."""
-        matching = self._all
+        matching = -1  # every rule; the test for repos, which all have, leaves those that exist
         facts = _facts(build, secret)
         for test in self._tests:
             matching &= test.find(facts[test.position], test.others)
@@ -242,7 +241,7 @@ def _wanted(rule: Rule, key: Key) -> tuple[str, ...]:
 
 
 def _compile(rules: Sequence[Rule], key: Key, position: int) -> _Test | None:
-    """Return None for a key that no rule has."""
+    """Return None for a key that no rule has, except for repos."""
     wanted = [_wanted(rule, key) for rule in rules]
     others = _bits(not values for values in wanted)
     if key == "repos":

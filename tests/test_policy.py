@@ -331,6 +331,13 @@ def test_what_the_signer_may_have_is_not_what_another_may() -> None:
         ),
         pytest.param(rule(secrets=["pool-a"]), PUSH, "secrets", "secrets: found main, allowed pool-a", id="secrets"),
         pytest.param(
+            rule("r", *(f"team-b/{index}" for index in range(10))),
+            PUSH,
+            "repos",
+            f"repos: found team-a/app, allowed {', '.join(f'team-b/{index}' for index in range(10))}",
+            id="a list is shown",
+        ),
+        pytest.param(
             rule("r", *(f"team-b/{index}" for index in range(12))),
             PUSH,
             "repos",
