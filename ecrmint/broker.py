@@ -117,7 +117,8 @@ class Broker:
         ready = [self._cache.ready(minter, timeout_minutes=timeout_minutes) for minter in minters]
         if None in ready:  # most requests have all: no task is made for them
             waiting = zip(minters, ready, strict=True)
-            ready = [*await asyncio.gather(*(self._wait(*each, timeout_minutes) for each in waiting))]
+            waited = await asyncio.gather(*(self._wait(*each, timeout_minutes) for each in waiting))
+            ready = [self._cache.still(outcome) for outcome in waited]
         return tuple((minter, outcome) for minter, outcome in zip(minters, ready, strict=True) if outcome)
 
     async def _wait(self, minter: Minter, ready: Outcome | None, timeout_minutes: int) -> Outcome:

@@ -85,16 +85,14 @@ class _Threads:
 
     async def run(self, account: str, call: Callable[[], _T]) -> _T:
         # The account's own place first: whoever waits for it must not hold one of the places that all share.
-        own = self._accounts[account]
-        await own.acquire()
-        try:
-            await self.total.acquire()
-        except BaseException:
-            own.release()
-            raise
-        done = _in_thread(call)
+        places = (self._accounts[account], self.total)
+        async with contextlib.AsyncExitStack() as unused:
+            for place in places:
+                await unused.enter_async_context(place)
+            done = _in_thread(call)  # fails where the system has no thread left
+            unused.pop_all()
         # A thread goes on after its waiter left: its places are free when it ends, not before.
-        for place in (own, self.total):
+        for place in places:
             done.add_done_callback(partial(_release, place))
         return await asyncio.shield(done)
 
@@ -176,6 +174,12 @@ class LoginCache:
         failure = self._failures.get(minter)
         return failure.error if failure else None
 
+    def still(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, or a failure where its login has ended meanwhile."""
+        if outcome.held is None or outcome.held.remaining(self._clock()) > 0:
+            return outcome
+        return Outcome("failed", error=MintTimeoutError("the login ended while others were waited for"))
+
     async def close(self) -> None:
         """Stop listening to the mints under way."""
         flights = list(self._flights.values())
@@ -245,6 +249,9 @@ class LoginCache:
             return CloudError(f"the minter failed with {type(error).__name__}", hint="this is a fault of ecrmint's")
 
     def _remember(self, minter: Minter, error: MintError) -> None:
+        # Runners hide every failure: this line is where its cause and its cure can be read.
+        hint = error.hint and f"; {error.hint}"
+        _log.warning("account %s: no login (%s): %s%s", minter.account, error.code, error, hint)
         previous = self._failures.get(minter)
         if error.definite:
             self._held.pop(minter, None)  # the cloud took it back: what is held may still work, and must not

@@ -83,7 +83,7 @@ class HeldLogin:
     issued: Instant
     life: float
     refresh_age: float
-    settled: bool = False  # a refresh brought the same expiry: nobody waits for a fresher one
+    settled: bool = False  # a refresh brought the same expiry: nobody waits for a fresher one until its last minutes
 
     def remaining(self, now: Instant) -> float:
         """Return the seconds that are left, by the clock that leaves fewer; 0 or less: expired."""
@@ -100,7 +100,9 @@ class HeldLogin:
 
     def outlives(self, timeout_minutes: int, now: Instant) -> bool:
         """Return whether it outlives a build, so that nobody needs to wait for a fresher one."""
-        return self.settled or self.remaining(now) >= wanted_remaining(timeout_minutes, self.life)
+        if self.settled:
+            return self.remaining(now) > MARGIN
+        return self.remaining(now) >= wanted_remaining(timeout_minutes, self.life)
 
     def usable(self, now: Instant) -> bool:
         """Return whether it may still be handed out in an outage: short, but not about to end."""

@@ -1,5 +1,6 @@
 """Which account answers for a host, and what an answer comes to."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 
@@ -92,6 +93,24 @@ async def test_nothing_granted_is_an_empty_answer(clock: SettableClock) -> None:
     broker = Broker(Policy([]), {}, cache, deadline_seconds=1)
     given = await broker.answer(RegistryRequest("team-a/app"), secret="main")
     assert (given.kind, given.body, given.failed_accounts) == ("empty", b"[]", [])
+
+
+async def test_a_login_that_ends_while_another_account_is_waited_for_is_not_answered(clock: SettableClock) -> None:
+    brief, slow = FakeMinter("brief").then_login("b", expires_at=clock.wall + 10), FakeMinter("slow")
+
+    def outlast_the_other() -> Login:
+        asyncio.run_coroutine_threadsafe(cache.get(brief, timeout_minutes=0, wait_seconds=1), loop).result()
+        clock.advance(11)
+        return Login("AWS", Secret("s"))
+
+    slow.results.append(outlast_the_other)
+    loop, cache = asyncio.get_running_loop(), LoginCache(Recorder(), clock=clock, roll=lambda: 0.0)
+    broker = Broker(
+        Policy([rule("brief", "slow")]), {"brief": {"a": brief}, "slow": {"b": slow}}, cache, deadline_seconds=20
+    )
+    given = await broker.answer(RegistryRequest("a/b"), secret="main")
+    assert hosts_and_passwords(given) == [("b", "s")]
+    assert given.failed_accounts == ["brief"]
 
 
 async def test_no_password_is_in_the_repr_of_an_answer(clock: SettableClock) -> None:

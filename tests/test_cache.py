@@ -8,7 +8,7 @@ import pytest
 from support.clock import SettableClock
 from support.minters import FakeMinter, Recorder, settled
 
-from ecrmint.cache import LoginCache, Outcome
+from ecrmint.cache import MAX_THREADS_PER_ACCOUNT, LoginCache, Outcome
 from ecrmint.errors import CloudError, MalformedAnswerError, MintTimeoutError, ThrottledError, TrustDeniedError
 from ecrmint.tokens import Login
 
@@ -260,6 +260,28 @@ async def test_a_mint_that_never_ends_fails_its_flight_and_keeps_its_thread_s_pl
     assert isinstance((await get(cache, other)).error, MintTimeoutError)
     assert other.calls == 0
     hung.gate.set()
+
+
+async def test_without_a_thread_for_it_a_mint_fails_and_its_place_is_free_again(
+    cache: LoginCache, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    minter = good(clock)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", no_thread)
+        for _ in range(MAX_THREADS_PER_ACCOUNT):
+            assert (await get(cache, minter)).kind == "failed"
+            clock.advance(60)
+    assert (await get(cache, minter)).kind == "minted"
+
+
+async def test_a_failure_is_logged_with_its_cause_and_its_cure(
+    cache: LoginCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    await get(cache, FakeMinter().then_error(ThrottledError("too many calls", hint="ask for a higher quota")))
+    assert caplog.messages == ["account prod: no login (throttled): too many calls; ask for a higher quota"]
 
 
 async def test_a_fault_in_a_minter_costs_its_account_only(cache: LoginCache, caplog: pytest.LogCaptureFixture) -> None:

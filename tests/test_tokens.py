@@ -125,6 +125,7 @@ def test_the_same_login_again_settles_the_one_that_is_held() -> None:
     # Nobody waits for a fresher one, and it is not asked for again before the last five minutes.
     assert again.outlives(60, later(HOUR - 301))
     assert not again.due(later(HOUR - 301))
+    assert not again.outlives(60, later(HOUR - 300))
     assert again.due(later(HOUR - 300))
 
 
