@@ -19,6 +19,7 @@ from ecrmint.tokens import Secret
 if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.config import Config
+    from botocore.credentials import Credentials
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_sts import STSClient
 
@@ -63,10 +64,10 @@ class Aws:
 
     def sts(self, place: Place) -> "STSClient":
         """Return a client that signs as the process itself. Raises: MintError where that is nobody."""
+        self._identify(place.region)
         with self._lock:
-            session = self._identified(place.region)
             if place not in self._sts:
-                self._sts[place] = session.client(
+                self._sts[place] = self._opened(place.region).client(
                     "sts", region_name=place.region, endpoint_url=place.url, config=_config(place)
                 )
             return self._sts[place]
@@ -81,10 +82,10 @@ class Aws:
             yield client
 
     def _own_ecr(self, place: Place) -> "ECRClient":
+        self._identify(place.region)
         with self._lock:
-            session = self._identified(place.region)
             if place not in self._ecr:
-                self._ecr[place] = session.client(
+                self._ecr[place] = self._opened(place.region).client(
                     "ecr", region_name=place.region, endpoint_url=place.url, config=_config(place)
                 )
             return self._ecr[place]
@@ -101,11 +102,18 @@ class Aws:
                 aws_session_token=key.token.reveal(),
             )
 
-    def _identified(self, region: str) -> "Session":
-        """Return the session once it has credentials: else they are looked for, by network, in a client's making."""
-        session = self._opened(region)
-        attempt(partial(_find_identity, session), _IDENTITY.explain)
-        return session
+    def _identify(self, region: str) -> None:
+        """Find credentials and renew what is about to end: else a client's making would, by network."""
+        credentials = attempt(partial(self._credentials, region), _IDENTITY.explain)
+        # Not under the lock: a renewal may take long, and botocore lets one thread do it while others use the old ones.
+        attempt(credentials.get_frozen_credentials, _IDENTITY.explain)
+
+    def _credentials(self, region: str) -> "Credentials":
+        with self._lock:
+            credentials = self._opened(region).get_credentials()
+        if credentials is None:
+            raise NoIdentityError("no AWS credentials were found", hint=_IDENTITY_HINT)
+        return credentials
 
     def _opened(self, region: str) -> "Session":
         if self._session is None:
@@ -138,13 +146,6 @@ def _config(place: Place) -> "Config":
         use_fips_endpoint=place.fips or None,
         use_dualstack_endpoint=place.dual_stack or None,
     )
-
-
-def _find_identity(session: "Session") -> None:
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise NoIdentityError("no AWS credentials were found", hint=_IDENTITY_HINT)
-    credentials.get_frozen_credentials()  # refreshes what is about to end
 
 
 def _no_identity(code: str) -> NoIdentityError:

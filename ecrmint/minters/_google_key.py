@@ -5,17 +5,17 @@ and no answer gets into its exceptions. Importing this does not import google-au
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ecrmint.errors import ClockSkewError, MalformedAnswerError, MintError, NoIdentityError
 from ecrmint.minters._access_token import OK, AccessToken, json_object, made
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._http import Answer, Calls, failure_of
-from ecrmint.minters._urls import origin
+from ecrmint.minters._urls import same_origin
 from ecrmint.tokens import Secret
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _WHAT: Final = "Google's token endpoint"
 _TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 _UNIVERSE: Final = "googleapis.com"
+# The whole of it: parsers of URLs disagree about odd ones, so that a beginning or an ending proves nothing.
+_GOOGLES: Final = re.compile(
+    r"https://(?:(?:[a-z0-9-]+\.)*googleapis\.com|accounts\.google\.com)(?::443)?/[A-Za-z0-9/._~-]*", re.ASCII
+)
 _OTHER_KINDS: Final = (
     "authorized_user",
     "external_account",
@@ -62,7 +66,7 @@ def parse_key(text: str, *, token_url: str | None) -> KeyFile:
         raise ValueError(f"a key of another universe than {_UNIVERSE} is not supported yet")
     email, key_id, private_key = (_text(content, name) for name in ("client_email", "private_key_id", "private_key"))
     token_uri = _text(content, "token_uri") if "token_uri" in content else _TOKEN_URI
-    if not _is_googles(token_uri) and (token_url is None or origin(token_uri) != origin(token_url)):
+    if _GOOGLES.fullmatch(token_uri) is None and (token_url is None or not same_origin(token_uri, token_url)):
         # It is sent an assertion that is worth a token: to a stranger's address, the stranger's token.
         raise ValueError("the key's token_uri is not Google's, nor that of `endpoints.google_token`")
     return KeyFile(email, key_id, Secret(private_key), token_url or token_uri)
@@ -73,20 +77,6 @@ def _text(content: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"the key has no {name}")
     return value
-
-
-def _is_googles(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    return (
-        parts.scheme == "https"
-        and port in (None, 443)
-        and (f".{host}").endswith((f".{_UNIVERSE}", ".accounts.google.com"))
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,17 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def origin(url: str) -> str:
-    """Return scheme, host and port of an address, the port written out."""
+def same_origin(one: str, other: str) -> bool:
+    """Return whether two addresses have the same scheme, host and port."""
+    try:
+        return _origin(one) == _origin(other)
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def parse_regional(value: object) -> Regional:

@@ -155,8 +155,15 @@ def test_what_is_no_answer_at_all_is_malformed(answers: dict[str, Canned], resou
 
 @pytest.mark.parametrize(
     "answer",
-    [Canned(b""), Canned(b"<a>" + CANARY.encode()), Canned(b"<a/>"), sts(secret=""), sts(session_token="")],
-    ids=["empty", "half", "nothing in it", "no secret", "no token"],
+    [
+        Canned(b""),
+        Canned(b"<a>" + CANARY.encode()),
+        Canned(b"<a/>"),
+        Canned(b"<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>"),
+        sts(secret=""),
+        sts(session_token=""),
+    ],
+    ids=["empty", "half", "another thing", "nothing in it", "no secret", "no token"],
 )
 def test_sts_without_credentials_is_malformed(answers: dict[str, Canned], resources: Resources, answer: Canned) -> None:
     answers["sts"] = answer

@@ -26,7 +26,7 @@ from ecrmint.errors import (
     UnreachableError,
 )
 from ecrmint.fields import SecretSource
-from ecrmint.minters import Endpoints, Resources, _http, google
+from ecrmint.minters import Endpoints, Resources, _google_key, _http, google
 from ecrmint.standin.service_account import ServiceAccount
 from ecrmint.tokens import Login, Secret
 
@@ -187,6 +187,14 @@ def test_every_address_may_be_another(httpx2_mock: respx.Router, key: dict[str, 
 def test_a_fraction_of_a_second_in_an_expiry_is_understood(cloud: respx.Router, resources: Resources) -> None:
     answer(cloud, "iam", impersonated(expireTime="2030-01-01T00:00:00.123456789Z"))
     assert minter(TARGET, resources).mint() == Login("oauth2accesstoken", Secret(CANARY), 1893456000.123456)
+
+
+def test_what_google_auth_has_not_asked_for_until_now_is_refused_loudly(resources: Resources) -> None:
+    transport = _google_key._Transport(resources.http.within(1))
+    with pytest.raises(TypeError, match="by GET"):
+        transport(TOKEN_URL, method="GET")
+    with pytest.raises(TypeError, match="cert"):
+        transport(TOKEN_URL, method="POST", cert="x")  # type: ignore[call-arg]
 
 
 # Whom it is for
@@ -473,6 +481,9 @@ def test_a_key_of_another_universe_is_said_to_be_unsupported(key: dict[str, str]
         "https://oauth2.googleapis.com:x/token",
         "http://oauth2.googleapis.com/token",
         "https://oauth2.googleapis.com@evil.example/token",
+        "https://evil.example\\.googleapis.com/token",
+        "https://evil.example/.googleapis.com/token",
+        "https://oauth2.googleapis.com/token\n",
         "token",
     ],
 )
@@ -491,7 +502,9 @@ def test_the_origin_of_the_configured_endpoint_is_trusted(key: dict[str, str]) -
     text = json.dumps({**key, "token_uri": "http://127.0.0.1:8080/token"})
     endpoints = Endpoints(google_token="http://127.0.0.1:8080/other")
     account(**KEY).check_secret("credentials_file", Secret(text), endpoints)
-    assert "token_uri" in refused(text, Endpoints(google_token="http://127.0.0.1:8081/token"))
+    for other in ("http://127.0.0.1:8081/token", "https://127.0.0.1:8080/token"):
+        assert "token_uri" in refused(text, Endpoints(google_token=other))
+    assert "token_uri" in refused(json.dumps({**key, "token_uri": "http://127.0.0.1:x/token"}), endpoints)
 
 
 @pytest.mark.parametrize("pem", ["x", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n"])
