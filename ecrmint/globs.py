@@ -31,9 +31,9 @@ def check(pattern: str) -> str:
     """Return the pattern where it is one. Raises: ValueError."""
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"expected a pattern of at most {MAX_PATTERN} characters, not {len(pattern)}")
-    wrong = next((char for char in pattern if char in _FOREIGN or not "!" <= char <= "~"), None)
+    wrong = next((char for char in pattern if char in _FOREIGN or char == " " or not char.isprintable()), None)
     if wrong is not None:
-        raise ValueError(f"expected a pattern of visible ASCII without ? [ ] {{ }} \\, not {wrong!a} in it")
+        raise ValueError(f"expected a pattern of visible characters without ? [ ] {{ }} \\, not {wrong!a} in it")
     segments = pattern.split("/")
     if "" in segments:
         raise ValueError("expected a pattern without empty segments: no / at its start or end, no //")

@@ -5,6 +5,7 @@ set, and the rules that match are what all of them admit: one ``&`` for each fac
 Source of all of it: design section 2, "Rules".
 """
 
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -32,6 +33,7 @@ _T = TypeVar("_T")
 
 # A pull or merge request's refs, at GitHub and Gitea, Bitbucket Server, GitLab.
 _REQUEST_REFS: Final = ("refs/pull/", "refs/pull-requests/", "refs/merge-requests/")
+_REPO_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "._~-/*")
 _KEYS: Final[tuple[Key, ...]] = get_args(Key)
 _FLAGS: Final = ("false", "true")
 _FEW: Final = 64
@@ -63,7 +65,10 @@ class Build(Protocol):
 def _check_repo(pattern: str) -> str:
     if pattern != EVERYTHING and "/" not in pattern:
         raise ValueError("expected a pattern with a / in it, such as octocat/*, or ** alone for every repository")
-    return globs.check(pattern)
+    never = next((char for char in globs.check(pattern) if char not in _REPO_CHARACTERS), None)
+    if never is not None:
+        raise ValueError(f"expected A-Z a-z 0-9 . _ ~ - / and *, not {never!a}, which no repository's slug has")
+    return pattern
 
 
 def _check_ref(pattern: str) -> str:

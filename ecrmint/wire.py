@@ -15,6 +15,7 @@ from ecrmint.tokens import Login
 
 ACCEPT: Final = "application/vnd.drone.registry.v1+json"
 MAX_SLUG: Final = 512  # bytes
+MAX_TEXT: Final = 4096  # characters of any other field: each goes into the audit line
 
 RequestReason = Literal[
     "json",  # not JSON, or JSON that two readers could read differently
@@ -182,6 +183,8 @@ def _text(fields: Fields, place: str, name: str) -> str:
         _refuse("field", f"{place}.{name} is not a text")
     if not (value.isascii() and value.isprintable()) and _UNUSABLE.search(value):
         _refuse("field", f"{place}.{name} holds a control character or half a character")
+    if len(value) > MAX_TEXT:
+        _refuse("field", f"{place}.{name} is longer than {MAX_TEXT} characters")
     return value
 
 

@@ -101,7 +101,7 @@ def test_it_does_not_match(pattern: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        *(pytest.param(f"a/b{char}", f"not {char!a} in it", id=ascii(char)) for char in "?[]{}\\ \t\n\0\x7f\u212aé"),
+        *(pytest.param(f"a/b{char}", f"not {char!a} in it", id=ascii(char)) for char in "?[]{}\\ \t\n\0\x7f\u2028\ud800"),
         pytest.param("", "without empty segments", id="empty"),
         pytest.param("/a", "without empty segments", id="leading slash"),
         pytest.param("a/", "without empty segments", id="trailing slash"),

@@ -204,6 +204,15 @@ def test_a_field_that_rules_use_can_be_written_to_a_log(name: str, text: str) ->
     assert str(refusal(data)) == f"build.{name} holds a control character or half a character"
 
 
+@pytest.mark.parametrize(("length", "fits"), [(4096, True), (4097, False)])
+def test_a_field_that_rules_use_fits_into_a_log_line(length: int, fits: bool) -> None:
+    data = body(build={"ref": "r" * length})
+    if fits:
+        assert len(decode(data).ref) == length
+    else:
+        assert str(refusal(data)) == "build.ref is longer than 4096 characters"
+
+
 def test_no_refusal_carries_the_body_along() -> None:
     error = refusal(b'{"repo":{"secret":"repository-key"')
     assert [error.__context__, error.__cause__, "repository-key" in str(error)] == [None, None, False]
