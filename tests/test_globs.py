@@ -98,10 +98,13 @@ def test_it_does_not_match(pattern: str, text: str) -> None:
     assert not matches(pattern, text)
 
 
+FORBIDDEN = "?[]{}\\ \t\n\0\x7f\u2028\ud800"
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        *(pytest.param(f"a/b{char}", f"not {char!a} in it", id=ascii(char)) for char in "?[]{}\\ \t\n\0\x7f\u2028\ud800"),
+        *(pytest.param(f"a/b{char}", f"not {char!a} in it", id=ascii(char)) for char in FORBIDDEN),
         pytest.param("", "without empty segments", id="empty"),
         pytest.param("/a", "without empty segments", id="leading slash"),
         pytest.param("a/", "without empty segments", id="trailing slash"),
