@@ -5,7 +5,6 @@ set, and the rules that match are what all of them admit: one ``&`` for each fac
 Source of all of it: design section 2, "Rules".
 """
 
-import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -33,7 +32,7 @@ _T = TypeVar("_T")
 
 # A pull or merge request's refs, at GitHub and Gitea, Bitbucket Server, GitLab.
 _REQUEST_REFS: Final = ("refs/pull/", "refs/pull-requests/", "refs/merge-requests/")
-_REPO_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "._~-/*")
+_REPO_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-/*")
 _KEYS: Final[tuple[Key, ...]] = get_args(Key)
 _FLAGS: Final = ("false", "true")
 _FEW: Final = 64
