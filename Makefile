@@ -24,6 +24,7 @@ lint: dev ## Lint and check types
 bench: dev ## Measure speed and memory beside Go's; see bench/README.md
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.warm
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.start
+	PYTHONPATH=tests .venv-dev/bin/python -m bench.rules
 
 dev: ## Make .venv-dev: the tests' and tools' packages, and the wheel
 	@tools/python tools/environment.py .venv-dev requirements-dev.txt
@@ -32,6 +33,7 @@ lock: ## Lock again after a change of pyproject.toml; ARGS=--upgrade takes newer
 	$(COMPILE) pyproject.toml --output-file requirements.txt > /dev/null
 	$(COMPILE) --group build --constraints requirements.txt --output-file requirements-build.txt > /dev/null
 	$(COMPILE) pyproject.toml --group dev --constraints requirements.txt --constraints requirements-build.txt --output-file requirements-dev.txt > /dev/null
+	$(COMPILE) tests/aws/requirements.in --output-file tests/aws/requirements.txt > /dev/null
 
 clean: ## Remove everything that was made here
 	rm -rf .venv* .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
