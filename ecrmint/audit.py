@@ -3,6 +3,7 @@
 It is made of the fields named here and nothing else, so no login, secret, signature or body can slip into it.
 """
 
+import errno
 import json
 import os
 import sys
@@ -109,17 +110,27 @@ class AuditLog:
     """Writes records, one line each, to standard output or to a file that it appends to."""
 
     def __init__(self, path: str = STANDARD_OUTPUT) -> None:
-        """Raises: OSError where the file can't be opened."""
-        self._fd = (
-            sys.stdout.fileno()
-            if path == STANDARD_OUTPUT
-            else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode=0o600)
-        )
+        """Raises: OSError where the file can't be opened, or where there is no standard output."""
+        self._fd = _standard_output() if path == STANDARD_OUTPUT else _open(path)
+        self._torn = False  # the last line went out in part
 
     def write(self, line: Mapping[str, object]) -> bool:
         """Write one record and return whether all of it went out."""
         text = _ENCODER.encode(line).encode() + b"\n"
+        if self._torn:  # a disk that was full: what is left of that line must not spoil this one
+            text = b"\n" + text
         try:
-            return os.write(self._fd, text) == len(text)
+            self._torn = os.write(self._fd, text) < len(text)
         except OSError:
             return False
+        return not self._torn
+
+
+def _standard_output() -> int:
+    if sys.stdout is None:  # how Python says that it was closed; the next file opened has its number
+        raise OSError(errno.EBADF, "it was closed")
+    return sys.stdout.fileno()
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode=0o600)

@@ -1,6 +1,9 @@
 """The audit line where the app's own tests don't reach."""
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,17 @@ from ecrmint.tokens import HeldLogin, Instant, Login, Secret, hold
 from ecrmint.wire import RegistryRequest
 
 START = Instant(wall=1_800_000_000.0, boot=1_000.0)
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let no file grow beyond that many bytes, as a disk that is full does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def held(password: str, life: float) -> HeldLogin:
@@ -62,6 +76,17 @@ def test_lines_are_appended_and_the_file_is_for_its_owner_alone(tmp_path: Path) 
         AuditLog(str(file)).write({"n": number})
     assert file.read_text() == '{"n":0}\n{"n":1}\n'
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_line_after_one_that_went_out_in_part_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    log = AuditLog(str(file))
+    with file_size_limit(10):
+        assert not log.write({"n": "a line of more than ten bytes"})
+        assert not log.write({"n": 1})
+    assert log.write({"n": 2})
+    assert log.write({"n": 3})
+    assert file.read_text() == '{"n":"a li\n{"n":2}\n{"n":3}\n'
 
 
 def test_a_line_that_does_not_go_out_is_told() -> None:
