@@ -8,6 +8,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp
 from ecrmint.addresses import Address
 from ecrmint.admin import Admin
 from ecrmint.app import Runners, open_config, refusal
-from ecrmint.audit import AuditLog
+from ecrmint.audit import STANDARD_OUTPUT, AuditLog
 from ecrmint.cache import LoginCache
 from ecrmint.errors import EcrmintError
 from ecrmint.protocol import BoundedProtocol, Limits, bounded
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 # Go's clients keep an idle connection for 90 s, and never repeat a POST that meets a closing one (net/http).
 KEEP_ALIVE_SECONDS: Final = 120
 _ADMIN_CONNECTIONS: Final = 256
+_OTHER_FILES: Final = _ADMIN_CONNECTIONS + 128  # listeners, files, the mints' connections
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -102,7 +104,23 @@ def _open_audit(path: str) -> AuditLog:
     try:
         return AuditLog(path)
     except OSError as error:
-        raise ListenError(f"can't open the audit file {path}: {error.strerror}") from None
+        place = "standard output, for the audit lines" if path == STANDARD_OUTPUT else f"the audit file {path}"
+        raise ListenError(f"can't open {place}: {error.strerror}") from None
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections of runners the limit on open files allows, after raising it as far as we may.
+
+    Many systems start with 1,024, and where no file is left the probes get no answer either.
+    """
+    needed = wanted + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        _log.warning("%d open files are allowed here: too few for max_connections, which needs %d", soft, needed)
+    return max(1, min(wanted, soft - _OTHER_FILES))
 
 
 async def _serve(
@@ -114,7 +132,7 @@ async def _serve(
     admin = Admin(lambda: runners.live, cache, metrics)
     metrics.config(config.sha256)
     stop = _Stop()
-    limits = Limits(max_connections=config.settings.max_connections)
+    limits = Limits(max_connections=_connections(config.settings.max_connections))
     front = _listener(runners.app(), bounded(limits, runners.audit_refusal), config)
     back = _listener(admin.app(), bounded(Limits(max_connections=_ADMIN_CONNECTIONS), refusal), None)
     async with _running(back, admin_socket), _running(front, runners_socket):

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -92,6 +93,7 @@ def test_a_head_that_is_too_large_is_answered_431_with_an_audit_line(serve: Serv
         answer = raw.recv(1000)
     line = serve.audit_lines(before + 1)[-1]
     assert (line["outcome"], line["reason"], line["status"]) == ("invalid", "headers_too_large", 431)
+    assert "uvicorn" not in serve.process.stderr.read_text()  # the audit line says it all
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert f"x-request-id: {line['request_id']}\r\ncache-control: no-store\r\n" in answer.decode()
 
@@ -162,6 +164,27 @@ def test_an_audit_file_that_cannot_be_opened_is_one_plain_line(tmp_path: Path) -
     ended = run("serve", config=config, folder=tmp_path)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "can't open the audit file" in ended.stderr
+
+
+def test_a_closed_standard_output_is_one_plain_line(tmp_path: Path) -> None:
+    listen, admin = free_ports(2)
+    file = tmp_path / "ecrmint.yaml"
+    file.write_text(f"listen: 127.0.0.1:{listen}\nadmin: 127.0.0.1:{admin}\n{CONFIG}")
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh", str(ECRMINT), "serve", "--config", str(file)]
+    ended = subprocess.run(closing, env={"PATH": os.environ["PATH"]}, capture_output=True, timeout=30, check=False)
+    line = b"ecrmint: can't open standard output, for the audit lines: it was closed\n"
+    assert (ended.returncode, ended.stderr) == (1, line)
+
+
+@pytest.mark.parametrize(("hard", "warnings"), [(3000, 0), (1000, 1)], ids=["enough", "too few"])
+def test_the_limit_on_open_files_is_raised_for_max_connections(hard: int, warnings: int, tmp_path: Path) -> None:
+    limited = ["sh", "-c", f'ulimit -Sn 500; ulimit -Hn {hard}; exec "$@"', "sh"]
+    with Serve.start(CONFIG, tmp_path, prefix=limited) as serve:
+        limits = Path(f"/proc/{serve.process.pid}/limits").read_text()
+        logged = serve.process.stderr.read_text()
+    (soft,) = re.findall(r"^Max open files +(\d+)", limits, re.MULTILINE)
+    assert int(soft) == min(hard, 2048 + 384)
+    assert logged.count("too few for max_connections") == warnings
 
 
 def test_no_configuration_is_one_plain_line() -> None:
