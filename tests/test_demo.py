@@ -65,7 +65,7 @@ def test_no_password_is_shown(shown: str) -> None:
     assert re.search(r"[A-Za-z0-9+=_-]{60}", shown) is None
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_it_stays_up_and_ends_everything_that_it_started(ending: signal.Signals, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

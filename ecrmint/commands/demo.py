@@ -64,7 +64,7 @@ def command(leave: bool) -> None:
     environment = example.populate(cloud)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        _ended_by_sigterm(),
+        _ended_by_signals(),
         _folder() as folder,
         StandinServer(cloud) as standin,
     ):
@@ -92,13 +92,15 @@ def _step(what: str, where: str) -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C: what was started must not outlive us."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """End on SIGTERM, or with the terminal, as on Ctrl-C: what was started must not outlive us."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
