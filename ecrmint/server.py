@@ -48,15 +48,30 @@ class ListenError(EcrmintError):
 class _Listener(uvicorn.Server):
     """One listener; the signals are ours, not its."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, protocol: type[BoundedProtocol]) -> None:
         super().__init__(config)
+        self._protocol = protocol
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
-            await super().startup(sockets)
+            self.servers = [await self._open(each) for each in sockets or ()]
+            self.started = True
         finally:
             self.listening.set()
+
+    async def _open(self, listening: socket.socket) -> asyncio.Server:
+        # uvicorn's own way leaves a TLS handshake a minute, and one under way counts as no connection yet.
+        config, protocol = self.config, self._protocol
+        seconds = protocol.limits.receive_seconds if config.ssl else None
+        return await asyncio.get_running_loop().create_server(
+            lambda: protocol(config, self.server_state, {}),
+            sock=listening,
+            backlog=config.backlog,
+            ssl=config.ssl,
+            ssl_handshake_timeout=seconds,
+            ssl_shutdown_timeout=seconds,
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -184,7 +199,8 @@ def _listener(app: ASGIApp, protocol: type[BoundedProtocol], config: Config | No
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.drain.grace) if settings else 1,
-        )
+        ),
+        protocol,
     )
     server.config.load()
     if settings and settings.tls:
