@@ -59,6 +59,7 @@ class _Grant:
 
     entries: tuple[Entry, ...]
     minters: tuple[Minter, ...]
+    per_build: bool
     held: tuple[HeldLogin | None, ...] = ()
     body: bytes = field(default=b"[]", repr=False)
 
@@ -100,14 +101,18 @@ class Broker:
         if not decision.accounts:
             return Answer(decision)
         grant = self._grant(decision.accounts)
-        outcomes = await self._outcomes(grant.minters, timeout_minutes=request.timeout)
+        minters = grant.minters
+        if grant.per_build:
+            minters = tuple(minter.for_build(request) for minter in minters)
+        outcomes = await self._outcomes(minters, timeout_minutes=request.timeout)
         return Answer(decision, outcomes, grant.encode(outcomes))
 
     def _grant(self, accounts: tuple[str, ...]) -> _Grant:
         grant = self._grants.get(accounts)
         if grant is None:
             entries = assign_hosts(accounts, self._minters)
-            grant = _Grant(entries, tuple(dict.fromkeys(minter for _, minter in entries)))
+            minters = tuple(dict.fromkeys(minter for _, minter in entries))
+            grant = _Grant(entries, minters, per_build=any(minter.per_build for minter in minters))
             self._grants[accounts] = grant
         return grant
 

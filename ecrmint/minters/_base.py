@@ -4,7 +4,7 @@ A new registry provider is one file beside this one and one line in ``ecrmint.mi
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypeVar
 
@@ -16,6 +16,10 @@ from ecrmint.minters._hosts import check_bare, check_list
 from ecrmint.minters._http import Http
 from ecrmint.minters._urls import Regional, RegionalUrl, Url
 from ecrmint.tokens import Login, Secret
+from ecrmint.wire import RegistryRequest
+
+Tell = Callable[[str, str], None]
+"""Takes the name of a step and what came of it, without any secret."""
 
 
 class Minter(Protocol):
@@ -35,6 +39,38 @@ class Minter(Protocol):
 
     def mint(self) -> Login:
         """Return a fresh login; blocks, within the provider's own time limits. Raises: MintError, and nothing else."""
+
+    def walk(self, tell: Tell) -> Login:
+        """Mint, and tell each step when it is done: what ``check --live`` shows. Raises: MintError."""
+
+    @property
+    def per_build(self) -> bool:
+        """Whether builds have logins of their own, as with session tags; ``for_build`` then gives a build's minter."""
+
+    def for_build(self, request: RegistryRequest) -> "Minter":
+        """Return the minter of this build's login."""
+
+
+MinterT = TypeVar("MinterT", bound=Minter)
+
+
+class SharedByBuilds:
+    """What a minter is made of that mints the same login for every build, in one step."""
+
+    __slots__ = ()
+
+    def walk(self: MinterT, tell: Tell) -> Login:
+        """Mint; there is no step on the way to tell of."""
+        return self.mint()
+
+    @property
+    def per_build(self) -> bool:
+        """No."""
+        return False
+
+    def for_build(self: MinterT, request: RegistryRequest) -> MinterT:
+        """Return itself."""
+        return self
 
 
 class Endpoints(Model):

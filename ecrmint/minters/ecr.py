@@ -18,7 +18,7 @@ from ecrmint.fields import Duration
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Aws, Place, SessionKey
 from ecrmint.minters._aws_errors import UNREADABLE, Step
-from ecrmint.minters._base import AccountModel, BareHost, Minter, Registries, Resources
+from ecrmint.minters._base import AccountModel, BareHost, Minter, Registries, Resources, SharedByBuilds
 from ecrmint.minters._hosts import EcrHost, check_ecr, parse_ecr
 from ecrmint.tokens import Login, Secret
 
@@ -112,7 +112,7 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class EcrMinter:
+class EcrMinter(SharedByBuilds):
     """Mints the login of an identity in a region: it opens every registry there that the identity may pull from."""
 
     account: str

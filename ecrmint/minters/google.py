@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.fields import Duration, SecretSource
 from ecrmint.minters._access_token import Source
-from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources
+from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources, SharedByBuilds
 from ecrmint.minters._google_key import KeySource, parse_key
 from ecrmint.minters._hosts import check_google, check_list
 from ecrmint.minters._http import Http
@@ -90,7 +90,7 @@ class GoogleAccount(AccountModel):
 
 
 @dataclass(frozen=True, slots=True)
-class GoogleMinter:
+class GoogleMinter(SharedByBuilds):
     """Mints an access token, which is a login for every registry that its identity may read."""
 
     account: str

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from ecrmint.fields import SecretSource
-from ecrmint.minters._base import AccountModel, Minter, Resources
+from ecrmint.minters._base import AccountModel, Minter, Resources, SharedByBuilds
 from ecrmint.tokens import Login, Secret
 
 
@@ -37,7 +37,7 @@ class StaticAccount(AccountModel):
 
 
 @dataclass(frozen=True, slots=True)
-class StaticMinter:
+class StaticMinter(SharedByBuilds):
     """Gives what it was given."""
 
     account: str

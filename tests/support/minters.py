@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from ecrmint.errors import MintError
 from ecrmint.minters import Minter
+from ecrmint.minters._base import SharedByBuilds
 from ecrmint.tokens import HeldLogin, Login, Secret
 
 
 @dataclass(eq=False)
-class FakeMinter:
+class FakeMinter(SharedByBuilds):
     """Mints what ``results`` say, the last one again and again. Two of them are never equal."""
 
     account: str = "prod"
