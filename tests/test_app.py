@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from support.minters import FakeMinter
 from support.runner import NOW, SECRET, SignedRequest, runner_request, sign
 
 from ecrmint import settings, signature
-from ecrmint.app import Live, Runners
+from ecrmint.app import Live, Runners, _read
 from ecrmint.audit import AuditLog
 from ecrmint.broker import Broker
 from ecrmint.cache import LoginCache
@@ -303,6 +304,18 @@ async def test_a_body_in_pieces_is_put_together(make: Make) -> None:
         {"type": "http.request", "body": GOOD.body[10:], "more_body": False},
     ]
     assert (await make().ask(GOOD, received=pieces)).status == 200
+
+
+async def test_a_large_body_in_small_pieces_costs_no_more_than_its_size() -> None:
+    count, piece = 6000, b"x" * 1400
+    pieces = iter([{"type": "http.request", "body": piece, "more_body": n > 0} for n in reversed(range(count))])
+
+    async def receive() -> Message:
+        return next(pieces)
+
+    before = time.process_time()
+    assert len(await _read(receive, count * len(piece))) == count * len(piece)
+    assert time.process_time() - before < 1  # CPU seconds; adding piece to piece took ten
 
 
 async def test_a_caller_that_leaves_before_its_body_is_whole_is_audited(make: Make) -> None:
