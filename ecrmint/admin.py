@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from ecrmint.app import Live
 from ecrmint.cache import LoginCache
+from ecrmint.errors import MintError
 from ecrmint.minters import Minter
 from ecrmint.telemetry import Metrics
 
@@ -54,10 +55,12 @@ class Admin:
 
     def _account(self, minters: Mapping[str, Minter]) -> str:
         """Return ``ok``, ``unused`` (nothing minted yet), or the code of the last mint's error."""
-        failures = [failure.code for minter in minters.values() if (failure := self.cache.failure(minter))]
-        if failures:
-            return failures[0]
-        return "ok" if any(self.cache.held(minter) for minter in minters.values()) else "unused"
+        for minter in minters.values():
+            # Builds with logins of their own come and go: of theirs only the last one tells how the account is.
+            failed = self.cache.last(minter.account) if minter.per_build else self.cache.failure(minter)
+            if isinstance(failed, MintError):
+                return failed.code
+        return "ok" if any(self.cache.last(minter.account) for minter in minters.values()) else "unused"
 
     async def _metrics_page(self, request: Request) -> Response:
         # Prometheus' text format or OpenMetrics, as the Accept header asks.

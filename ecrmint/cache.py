@@ -34,7 +34,7 @@ Kind = Literal["hit", "minted", "short", "failed"]
 DENIAL_SECONDS: Final = 60.0  # how long a definite refusal is remembered, at most
 FIRST_BACKOFF: Final = 1.0  # seconds after the first doubtful failure
 MAX_BACKOFF: Final = 300.0  # seconds
-MAX_LOGINS: Final = 4096
+MAX_LOGINS: Final = 1024  # of one account: more than one each only where builds have logins of their own
 MAX_THREADS: Final = 64
 MAX_THREADS_PER_ACCOUNT: Final = 2
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has the former
@@ -70,6 +70,15 @@ class _Failure:
     error: MintError
     until: float  # boot seconds: no call before
     backoff: float  # seconds that the next doubtful failure starts from
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """One account's part of the cache: its many logins push out nobody else's."""
+
+    held: LRUCache[Minter, HeldLogin] = field(default_factory=lambda: LRUCache(MAX_LOGINS))
+    failures: LRUCache[Minter, _Failure] = field(default_factory=lambda: LRUCache(MAX_LOGINS))
+    last: HeldLogin | MintError | None = None
 
 
 @dataclass(slots=True)
@@ -141,8 +150,7 @@ class LoginCache:
         self._observer, self._clock, self._roll = observer, clock, roll
         self._threads = _Threads(asyncio.Semaphore(max_threads), MAX_THREADS_PER_ACCOUNT)
         self._mint_seconds = mint_seconds
-        self._held: LRUCache[Minter, HeldLogin] = LRUCache(MAX_LOGINS)
-        self._failures: LRUCache[Minter, _Failure] = LRUCache(MAX_LOGINS)
+        self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._flights: dict[Minter, asyncio.Task[HeldLogin | MintError]] = {}
 
     def ready(self, minter: Minter, *, timeout_minutes: int) -> Outcome | None:
@@ -165,14 +173,14 @@ class LoginCache:
             return ready
         return self._settle(minter, await self._minted(minter, wait_seconds))
 
-    def held(self, minter: Minter) -> HeldLogin | None:
-        """Return the login that is held now, if it has not expired, whatever it is good for."""
-        return self._valid(minter, self._clock())
-
     def failure(self, minter: Minter) -> MintError | None:
         """Return the error of the last mint, until one succeeds."""
-        failure = self._failures.get(minter)
+        failure = self._shelves[minter.account].failures.get(minter)
         return failure.error if failure else None
+
+    def last(self, account: str) -> HeldLogin | MintError | None:
+        """Return what the account's last mint came to, None before the first."""
+        return self._shelves[account].last
 
     def still(self, outcome: Outcome) -> Outcome:
         """Return the outcome, or a failure where its login has ended meanwhile."""
@@ -189,7 +197,7 @@ class LoginCache:
 
     async def _minted(self, minter: Minter, wait_seconds: float) -> HeldLogin | MintError:
         flight = self._flights.get(minter)
-        failure = self._failures.get(minter)
+        failure = self._shelves[minter.account].failures.get(minter)
         if flight is None and failure is not None and self._clock().boot < failure.until:
             return failure.error
         # wait(), not wait_for(): it neither cancels the flight at the deadline nor when this waiter is cancelled.
@@ -209,11 +217,11 @@ class LoginCache:
         return Outcome("failed", error=error)
 
     def _valid(self, minter: Minter, now: Instant) -> HeldLogin | None:
-        held = self._held.get(minter)
+        held = self._shelves[minter.account].held.get(minter)
         return held if held is not None and held.remaining(now) > 0 else None
 
     def _backing_off(self, minter: Minter, now: Instant) -> bool:
-        failure = self._failures.get(minter)
+        failure = self._shelves[minter.account].failures.get(minter)
         return failure is not None and now.boot < failure.until
 
     def _flight(self, minter: Minter) -> "asyncio.Task[HeldLogin | MintError]":
@@ -227,9 +235,11 @@ class LoginCache:
         started = self._clock()
         self._observer.mint_started(minter)
         result = await self._attempt(minter, started)
+        shelf = self._shelves[minter.account]
+        shelf.last = result
         if isinstance(result, HeldLogin):
-            self._held[minter] = result
-            self._failures.pop(minter, None)
+            shelf.held[minter] = result
+            shelf.failures.pop(minter, None)
         else:
             self._remember(minter, result)
         self._observer.mint_ended(minter, seconds=self._clock().boot - started.boot, result=result)
@@ -252,11 +262,12 @@ class LoginCache:
         # Runners hide every failure: this line is where its cause and its cure can be read.
         hint = error.hint and f"; {error.hint}"
         _log.warning("account %s: no login (%s): %s%s", minter.account, error.code, error, hint)
-        previous = self._failures.get(minter)
+        shelf = self._shelves[minter.account]
+        previous = shelf.failures.get(minter)
         if error.definite:
-            self._held.pop(minter, None)  # the cloud took it back: what is held may still work, and must not
+            shelf.held.pop(minter, None)  # the cloud took it back: what is held may still work, and must not
             wait, backoff = DENIAL_SECONDS * (0.5 + 0.5 * self._roll()), FIRST_BACKOFF
         else:
             backoff = previous.backoff if previous else FIRST_BACKOFF
             wait, backoff = backoff * (0.5 + 0.5 * self._roll()), min(2 * backoff, MAX_BACKOFF)
-        self._failures[minter] = _Failure(error, self._clock().boot + wait, backoff)
+        shelf.failures[minter] = _Failure(error, self._clock().boot + wait, backoff)

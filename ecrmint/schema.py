@@ -45,7 +45,7 @@ class Tls(Model):
 
 
 class Drain(Model):
-    """Seconds from SIGTERM to the listeners' end, and to the process's."""
+    """Seconds from SIGTERM to the listeners' end, and from there to the process's at the latest."""
 
     delay: Duration = 5.0
     grace: Duration = 20.0

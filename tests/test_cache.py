@@ -346,3 +346,27 @@ async def test_closing_ends_the_flights_without_waiting_for_their_threads(
     minter.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await waiter
+
+
+async def test_an_account_with_many_logins_pushes_out_its_own_and_nobody_else_s(
+    cache: LoginCache, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecrmint.cache.MAX_LOGINS", 2)
+    other = good(clock, account="other")
+    many = [good(clock, account="many") for _ in range(3)]
+    for minter in (other, *many):
+        await get(cache, minter)
+    assert [(await get(cache, minter)).kind for minter in (other, many[2], many[1], many[0])] == [
+        "hit",
+        "hit",
+        "hit",
+        "minted",
+    ]
+
+
+async def test_the_last_mint_of_an_account_is_told(cache: LoginCache, clock: SettableClock) -> None:
+    assert cache.last("prod") is None
+    held = (await get(cache, good(clock))).held
+    assert cache.last("prod") is held
+    error = (await get(cache, FakeMinter().then_error(ThrottledError("slow down")))).error
+    assert cache.last("prod") is error

@@ -31,6 +31,10 @@ HINTS: Final[Mapping[int, str]] = {
     503: "The server is overloaded, or a mint failed. Ask again; its log says more.",
 }
 REDIRECT_HINT: Final = "Runners follow no redirect: give them the address where it ends."
+EMPTY_HINT: Final = (
+    "No rule grants this build anything, or every mint failed: the server's audit line says which."
+    " What the rules say, on the server:"
+)
 
 
 @click.command()
@@ -78,7 +82,7 @@ def command(
         raise click.ClickException(_refusal(answer))
     click.echo(_as_json(answer.logins, show_passwords) if as_json else _table(answer.logins, show_passwords))
     if not answer.logins:
-        click.echo(f"No rule grants this build anything. On the server, this says why:\n  {_explain(asked)}", err=True)
+        click.echo(f"{EMPTY_HINT}\n  {_explain(asked)}", err=True)
         click.get_current_context().exit(0 if allow_empty else 1)
 
 
