@@ -222,6 +222,8 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext:
 async def _running(listener: _Listener, listening: socket.socket) -> AsyncIterator[None]:
     task = asyncio.create_task(listener.serve(sockets=[listening]))
     await listener.listening.wait()
+    if not listener.started:
+        await task  # it says why
     try:
         yield
     finally:
@@ -238,7 +240,7 @@ def _announce(config: Config, runners_socket: socket.socket, admin_socket: socke
     _log.info("runners: %s%s", _url(runners_socket, tls=settings.tls is not None), settings.path)
     _log.info("admin: %s", _url(admin_socket, tls=False))
     _log.info(
-        "%d accounts, %d rules, configuration %s", len(settings.accounts), len(settings.rules), config.sha256[:12]
+        "configuration %s: accounts %d, rules %d", config.sha256[:12], len(settings.accounts), len(settings.rules)
     )
 
 

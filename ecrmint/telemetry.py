@@ -9,6 +9,8 @@ import logging
 import platform
 import sys
 import time
+import traceback
+from types import TracebackType
 from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -128,7 +130,17 @@ class Metrics:
         return Histogram(f"ecrmint_{name}", text, labels, registry=self.registry, buckets=buckets)
 
 
-class _JsonFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Shows where an exception came from and its type, never its text: a cloud's SDK puts live tokens in those."""
+
+    def formatException(self, ei: object) -> str:
+        match ei:
+            case (type() as kind, _, TracebackType() as trace):
+                return "".join(traceback.format_tb(trace)) + kind.__name__
+        return "no exception"
+
+
+class _JsonFormatter(_Formatter):
     """One JSON object a line, of named fields only: an SDK's extras can hold live tokens."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -143,7 +155,7 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-class _TextFormatter(logging.Formatter):
+class _TextFormatter(_Formatter):
     """For a person at a terminal."""
 
     converter = staticmethod(time.gmtime)

@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 from support.minters import FakeMinter
 
 from ecrmint.errors import ThrottledError
-from ecrmint.telemetry import Metrics, configure_logging
+from ecrmint.telemetry import LogFormat, Metrics, configure_logging
 from ecrmint.tokens import Instant, Login, Secret, hold
 
 
@@ -37,14 +37,27 @@ def test_a_log_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> No
     assert line["message"] == "two\nlines and\x1b[31m more"
 
 
-def test_a_traceback_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(log_format="json", level="info")
+def _fail() -> None:
     try:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("a session token")
     except ZeroDivisionError:
         logging.getLogger("ecrmint.test").exception("oops")
+
+
+def test_a_traceback_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(log_format="json", level="info")
+    _fail()
     (line,) = map(json.loads, logged(capsys))
-    assert "ZeroDivisionError" in line["traceback"]
+    assert line["traceback"].endswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_exception_s_text_is_never_shown(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(log_format=log_format, level="info")
+    _fail()
+    shown = "\n".join(logged(capsys))
+    assert "_fail" in shown
+    assert "ZeroDivisionError: a session token" not in shown
 
 
 def test_what_a_caller_sent_cannot_start_a_line_of_its_own_in_text(capsys: pytest.CaptureFixture[str]) -> None:
