@@ -6,6 +6,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -23,8 +24,13 @@ def say(step: str) -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Run it. Raises: SystemExit where it fails."""
-    code = subprocess.run(command, check=False).returncode
+    """Run it, and end it and what it started at Ctrl-C. Raises: SystemExit where it fails."""
+    with subprocess.Popen(command, start_new_session=True) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            os.killpg(child.pid, signal.SIGTERM)
+            raise
     if code:
         sys.exit(f"ecrmint: failed with {code}: {' '.join(map(str, command))}")
 
@@ -90,4 +96,6 @@ if __name__ == "__main__":
     try:
         main(*map(Path, sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit("ecrmint: stopped; what is half done will be done again")
+        say("stopped; what is half done will be done again")
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)  # so that make, too, sees an interrupt and not a failure
