@@ -6,12 +6,16 @@ EcrmintError                     never raised itself
 │   ├── FrontDoorError           "front_door": refused by its form alone, before its signature is looked at
 │   ├── SignatureError           "signature": missing, wrong, stale or weak; its reader learns nothing more
 │   └── RequestError             "request": signed, but its body can't be used; the text is safe to answer
+├── LoginRefusedError            "login_refused": a registry does not take a login that `check --live` tries there
 ├── NoAnswerError                "no_answer": nobody answered a request that `ecrmint request` or `demo` sent
 └── MintError                    a login that could not be minted
     ├── NoIdentityError          "no_identity": the process has no cloud identity to start from
     ├── TrustDeniedError         "trust_denied": the cloud refuses to give this role or account to us
+    ├── TagSessionDeniedError    "tag_session_denied": the cloud gives the role, but not with tags
     ├── RegistryDeniedError      "registry_denied": the identity may not ask the registry for a login
     ├── WrongIdentityError       "wrong_identity": the answer is for another account, region or partition
+    ├── PolicyTooLargeError      "policy_too_large": session policy and tags are more than the cloud packs
+    ├── RegionDisabledError      "region_disabled": the cloud's account has this region switched off
     ├── ThrottledError           "throttled": too many calls
     ├── ClockSkewError           "clock_skew": our clock and the cloud's disagree
     ├── UnreachableError         "unreachable": no connection: DNS, TLS, proxy, refused
@@ -101,6 +105,16 @@ class NoAnswerError(EcrmintError):
     code = "no_answer"
 
 
+class LoginRefusedError(EcrmintError):
+    """A registry does not take a login. ``hint``: what to do next."""
+
+    code = "login_refused"
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(text)
+
+
 class MintError(EcrmintError):
     """A login could not be minted.
 
@@ -123,9 +137,23 @@ class NoIdentityError(MintError):
 
 
 class TrustDeniedError(MintError):
-    """The cloud refuses to give this role or service account to us."""
+    """The cloud refuses to give this role or service account to us.
+
+    ``target``: a role's ARN, or a service account's email; ``external_id``: what was said to the role. Neither is secret.
+    """
 
     code = "trust_denied"
+    definite = True
+
+    def __init__(self, text: str, *, hint: str = "", target: str = "", external_id: str | None = None) -> None:
+        self.target, self.external_id = target, external_id
+        super().__init__(text, hint=hint)
+
+
+class TagSessionDeniedError(MintError):
+    """The cloud refuses to give this role together with session tags."""
+
+    code = "tag_session_denied"
     definite = True
 
 
@@ -141,6 +169,18 @@ class WrongIdentityError(MintError):
 
     code = "wrong_identity"
     definite = True
+
+
+class PolicyTooLargeError(MintError):
+    """Session policy and tags are more than the cloud packs into a session; nothing was taken back by it."""
+
+    code = "policy_too_large"
+
+
+class RegionDisabledError(MintError):
+    """The cloud's account has this region switched off."""
+
+    code = "region_disabled"
 
 
 class ThrottledError(MintError):

@@ -16,7 +16,11 @@ from ecrmint.errors import (
     MintError,
     MintTimeoutError,
     NoIdentityError,
+    PolicyTooLargeError,
+    RegionDisabledError,
+    TagSessionDeniedError,
     ThrottledError,
+    TrustDeniedError,
     UnreachableError,
 )
 
@@ -52,7 +56,8 @@ class Step:
         if _SKEW_TEXT.search(str(details.get("Message", ""))):
             return _SKEWED.error(self.name, code)
         if code in _DENIED_CODES:
-            return self.denied(code)
+            action = _MISSING_ACTION.search(str(details.get("Message", "")))
+            return _MISSING[action[1]].error(self.name, code) if action else self.denied(code)
         return _REFUSALS.get(code, _FAULT if status >= _SERVER_FAULT else _REFUSED).error(self.name, code)
 
 
@@ -88,8 +93,35 @@ UNUSABLE: Final = Meaning(
     "look at the profile, the token file and the AWS_ variables of the process",
 )
 _REGION_OFF: Final = Meaning(
-    CloudError, "has switched the region off", "activate STS for this region in the role's account"
+    RegionDisabledError, "has switched the region off", "activate STS for this region in the role's account"
 )
+_TOO_LARGE: Final = Meaning(
+    PolicyTooLargeError,
+    "finds the session's policy and tags too large",
+    "name fewer `repositories` or `session_tags`; tags that the caller's session passes on count too, as those of EKS"
+    " Pod Identity do",
+)
+# STS has this code for any parameter, but only this one depends on what the configuration can't know.
+_INVALID: Final = Meaning(
+    CloudError,
+    "refuses the call",
+    "a `duration` may be longer than the role's maximum, or than 1h where our own identity is a role's session itself",
+)
+# Of a refused AssumeRole only the text says that it is not the role itself that is refused.
+_MISSING_ACTION: Final = re.compile(r"not authorized to perform: (sts:TagSession|sts:SetSourceIdentity)\b")
+_IN_BOTH: Final = "in the role's trust policy and in the caller's own policy, beside sts:AssumeRole"
+_MISSING: Final[Mapping[str, Meaning]] = {
+    "sts:TagSession": Meaning(
+        TagSessionDeniedError,
+        "does not let the session have tags",
+        f"allow sts:TagSession {_IN_BOTH}; EKS Pod Identity adds tags of its own, which need it as well",
+    ),
+    "sts:SetSourceIdentity": Meaning(
+        TrustDeniedError,
+        "does not let the session have a source identity",
+        f"allow sts:SetSourceIdentity {_IN_BOTH}",
+    ),
+}
 
 _DENIED_CODES: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _REFUSALS: Final[Mapping[str, Meaning]] = {
@@ -104,6 +136,8 @@ _REFUSALS: Final[Mapping[str, Meaning]] = {
     "LimitExceededException": _THROTTLED,
     "MissingAuthenticationToken": _BAD_KEY,
     "MissingAuthenticationTokenException": _BAD_KEY,
+    "PackedPolicyTooLarge": _TOO_LARGE,
+    "PackedPolicyTooLargeException": _TOO_LARGE,
     "RegionDisabledException": _REGION_OFF,
     "RequestExpired": _SKEWED,
     "RequestInTheFuture": _SKEWED,
@@ -118,6 +152,7 @@ _REFUSALS: Final[Mapping[str, Meaning]] = {
     "ThrottlingException": _THROTTLED,
     "TooManyRequestsException": _THROTTLED,
     "UnrecognizedClientException": _BAD_KEY,
+    "ValidationError": _INVALID,
 }
 
 

@@ -22,6 +22,7 @@ from ecrmint.errors import (
     MintError,
     MintTimeoutError,
     NoIdentityError,
+    RegionDisabledError,
     RegistryDeniedError,
     ThrottledError,
     TrustDeniedError,
@@ -343,7 +344,7 @@ def test_a_refusal_that_is_not_known_is_a_cloud_error(cloud: Cloud, resources: R
 def test_a_region_without_sts_is_said(cloud: Cloud, resources: Resources) -> None:
     cloud.faults["sts.AssumeRole"].error = Failure(403, "RegionDisabledException")
     error = failure(ROLE, resources)
-    assert (type(error), "activate STS" in error.hint) == (CloudError, True)
+    assert (type(error), "activate STS" in error.hint) == (RegionDisabledError, True)
 
 
 @pytest.mark.usefixtures("cloud")
