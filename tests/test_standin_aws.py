@@ -1,24 +1,19 @@
 """The stand-in's STS, ECR and registry, asked by the real clients: boto3 over loopback, HTTP Basic for the registry."""
 
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from support.boto import Key, ecr, sts
-from support.standin import HTTP, OffsetClock, cleaned
+from support.boto import Key, assume, code, ecr, login, sts, used
+from support.standin import HTTP, OffsetClock, cleaned, ping
 
-from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.server import StandinServer
-
-if TYPE_CHECKING:
-    from mypy_boto3_sts.type_defs import AssumeRoleResponseTypeDef
 
 USER = "arn:aws:iam::111111111111:user/ci"
 STRANGER = "arn:aws:iam::333333333333:user/stranger"
@@ -53,38 +48,13 @@ def key(cloud: Cloud) -> Key:
     return used(cloud.add_key(USER))
 
 
-def used(key: AccessKey) -> Key:
-    return Key(key.id, key.secret.reveal())
-
-
-def assume(server: StandinServer, key: Key, role: str, **more: str | int) -> Key:
-    call: Callable[..., AssumeRoleResponseTypeDef] = sts(server.url, key).assume_role
-    issued = call(**{"RoleArn": role, "RoleSessionName": "ecrmint", **more})["Credentials"]
-    return Key(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
-
-
-def login(server: StandinServer, key: Key, *, region: str = "eu-west-1") -> tuple[str, str]:
-    (data,) = ecr(server.url, key, region=region).get_authorization_token()["authorizationData"]
-    username, _, password = b64decode(data["authorizationToken"]).decode().partition(":")
-    return username, password
-
-
-def ping(server: StandinServer, host: str, auth: tuple[str, str] | None) -> int:
-    return HTTP.get(f"{server.url}/v2/", headers={"Host": host}, auth=auth).status_code
-
-
-def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
-    response = error.value.response
-    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
-
-
 def test_a_key_learns_who_it_is(server: StandinServer, key: Key) -> None:
     answer = sts(server.url, key).get_caller_identity()
     assert (answer["Arn"], answer["Account"]) == (USER, "111111111111")
 
 
 def test_a_trusted_caller_gets_a_session_that_is_the_roles(server: StandinServer, key: Key) -> None:
-    session = assume(server, key, OPEN_ROLE)
+    session = assume(server.url, key, OPEN_ROLE)
     assert (
         sts(server.url, session).get_caller_identity()["Arn"] == "arn:aws:sts::111111111111:assumed-role/open/ecrmint"
     )
@@ -113,7 +83,7 @@ def test_every_refused_role_gets_the_same_answer(
     server: StandinServer, key: Key, role: str, more: dict[str, str]
 ) -> None:
     with pytest.raises(ClientError) as error:
-        assume(server, key, role, **more)
+        assume(server.url, key, role, **more)
     assert code(error) == (403, "AccessDenied")
     assert error.value.response["Error"]["Message"] == (
         f"User: {USER} is not authorized to perform: sts:AssumeRole on resource: {role}"
@@ -121,28 +91,28 @@ def test_every_refused_role_gets_the_same_answer(
 
 
 def test_an_external_id_that_nobody_asked_for_does_no_harm(server: StandinServer, key: Key) -> None:
-    assert assume(server, key, OPEN_ROLE, ExternalId="drone").token
+    assert assume(server.url, key, OPEN_ROLE, ExternalId="drone").token
 
 
 def test_a_role_may_trust_a_whole_account_and_no_other(server: StandinServer, key: Key) -> None:
-    assert assume(server, key, ROLE_OF_ROOT).token
+    assert assume(server.url, key, ROLE_OF_ROOT).token
     stranger = used(server.cloud.add_key(STRANGER))
     with pytest.raises(ClientError, match="AccessDenied"):
-        assume(server, stranger, ROLE_OF_ROOT)
+        assume(server.url, stranger, ROLE_OF_ROOT)
 
 
 def test_a_removed_role_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
     cloud.add_role("arn:aws:iam::111111111111:role/brief", trust=[USER])
     cloud.remove_role("arn:aws:iam::111111111111:role/brief")
     with pytest.raises(ClientError, match="AccessDenied"):
-        assume(server, key, "arn:aws:iam::111111111111:role/brief")
+        assume(server.url, key, "arn:aws:iam::111111111111:role/brief")
 
 
 def test_a_role_assumes_the_next_for_an_hour_at_most(server: StandinServer, key: Key) -> None:
-    session = assume(server, key, OPEN_ROLE)
-    assert assume(server, session, CHAINED_ROLE, DurationSeconds=3600).token
+    session = assume(server.url, key, OPEN_ROLE)
+    assert assume(server.url, session, CHAINED_ROLE, DurationSeconds=3600).token
     with pytest.raises(ClientError, match="role chaining") as error:
-        assume(server, session, CHAINED_ROLE, DurationSeconds=3601)
+        assume(server.url, session, CHAINED_ROLE, DurationSeconds=3601)
     assert code(error) == (400, "ValidationError")
 
 
@@ -162,12 +132,12 @@ def test_a_role_assumes_the_next_for_an_hour_at_most(server: StandinServer, key:
 )
 def test_aws_limits_are_kept(server: StandinServer, key: Key, role: str, more: dict[str, str | int]) -> None:
     with pytest.raises(ClientError) as error:
-        assume(server, key, role, **more)
+        assume(server.url, key, role, **more)
     assert code(error) == (400, "ValidationError")
 
 
 def test_twelve_hours_are_given_where_the_role_allows_them(server: StandinServer, key: Key) -> None:
-    assert assume(server, key, LONG_ROLE, DurationSeconds=43200).token
+    assert assume(server.url, key, LONG_ROLE, DurationSeconds=43200).token
 
 
 def test_a_role_and_a_name_must_be_said(server: StandinServer, key: Key) -> None:
@@ -178,15 +148,15 @@ def test_a_role_and_a_name_must_be_said(server: StandinServer, key: Key) -> None
 
 
 def test_a_session_policy_must_be_json(server: StandinServer, key: Key) -> None:
-    assert assume(server, key, OPEN_ROLE, Policy='{"Version": "2012-10-17", "Statement": []}').token
+    assert assume(server.url, key, OPEN_ROLE, Policy='{"Version": "2012-10-17", "Statement": []}').token
     with pytest.raises(ClientError) as error:
-        assume(server, key, OPEN_ROLE, Policy="{")
+        assume(server.url, key, OPEN_ROLE, Policy="{")
     assert code(error) == (400, "MalformedPolicyDocument")
 
 
 def test_a_parameter_that_is_not_known_is_501(server: StandinServer, key: Key) -> None:
     with pytest.raises(ClientError, match="SourceIdentity") as error:
-        assume(server, key, OPEN_ROLE, SourceIdentity="someone")
+        assume(server.url, key, OPEN_ROLE, SourceIdentity="someone")
     assert code(error) == (501, "NotImplemented")
     with pytest.raises(ClientError) as error:
         ecr(server.url, key).get_authorization_token(registryIds=["111111111111"])
@@ -224,15 +194,15 @@ def test_a_bad_key_is_refused_as_each_service_does(
 
 
 def test_a_session_key_without_its_token_is_refused(server: StandinServer, key: Key) -> None:
-    session = assume(server, key, OPEN_ROLE)
+    session = assume(server.url, key, OPEN_ROLE)
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
         ecr(server.url, Key(session.id, session.secret)).get_authorization_token()
 
 
 def test_an_expired_session_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
     cloud.faults["sts.AssumeRole"].life = 60
-    session = assume(server, key, OPEN_ROLE)
-    assert login(server, session)
+    session = assume(server.url, key, OPEN_ROLE)
+    assert login(server.url, session)
     cloud.clock = OffsetClock(61)
     with pytest.raises(ClientError) as error:
         ecr(server.url, session).get_authorization_token()
@@ -313,7 +283,7 @@ def test_a_login_is_for_the_callers_account_and_the_asked_region(
 
 
 def test_passwords_are_as_long_as_the_real_ones_and_never_the_same(server: StandinServer, key: Key) -> None:
-    passwords = {login(server, key)[1] for _ in range(3)}
+    passwords = {login(server.url, key)[1] for _ in range(3)}
     assert len(passwords) == 3
     assert {1800 <= len(password) <= 2048 for password in passwords} == {True}
 
@@ -328,8 +298,8 @@ def test_passwords_are_as_long_as_the_real_ones_and_never_the_same(server: Stand
     ],
 )
 def test_a_minted_login_opens_its_registry(server: StandinServer, key: Key, host: str) -> None:
-    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
-    assert ping(server, host, login(server, session)) == 200
+    session = assume(server.url, key, GUARDED_ROLE, ExternalId="drone")
+    assert ping(server.url, host, login(server.url, session)) == 200
 
 
 @pytest.mark.parametrize(
@@ -344,8 +314,8 @@ def test_a_minted_login_opens_its_registry(server: StandinServer, key: Key, host
     ],
 )
 def test_a_minted_login_opens_no_other_registry(server: StandinServer, key: Key, host: str) -> None:
-    session = assume(server, key, GUARDED_ROLE, ExternalId="drone")
-    assert ping(server, host, login(server, session)) == 401
+    session = assume(server.url, key, GUARDED_ROLE, ExternalId="drone")
+    assert ping(server.url, host, login(server.url, session)) == 401
 
 
 @pytest.mark.parametrize(
@@ -362,7 +332,7 @@ def test_a_minted_login_opens_no_other_registry(server: StandinServer, key: Key,
 def test_a_login_that_was_not_issued_is_challenged(server: StandinServer, key: Key, spoil: object) -> None:
     assert callable(spoil)
     host = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
-    answer = HTTP.get(f"{server.url}/v2/", headers={"Host": host}, auth=spoil(login(server, key)))
+    answer = HTTP.get(f"{server.url}/v2/", headers={"Host": host}, auth=spoil(login(server.url, key)))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == f'Basic realm="https://{host}/"'
     assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
@@ -375,9 +345,9 @@ def test_what_is_not_basic_is_challenged(server: StandinServer, cloud: Cloud, he
 
 def test_a_login_ends_when_it_said_so(server: StandinServer, cloud: Cloud, key: Key) -> None:
     cloud.faults["ecr.GetAuthorizationToken"].life = 100
-    auth = login(server, key)
+    auth = login(server.url, key)
     host = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
     cloud.clock = OffsetClock(95)
-    assert ping(server, host, auth) == 200
+    assert ping(server.url, host, auth) == 200
     cloud.clock = OffsetClock(101)
-    assert ping(server, host, auth) == 401
+    assert ping(server.url, host, auth) == 401

@@ -1,12 +1,11 @@
 """What all of the stand-in has in common: faults, a record of calls, 501 for the unknown, an end that comes at once."""
 
-from base64 import b64decode
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 from botocore.exceptions import ClientError
-from support.boto import Key, ecr, sts
+from support.boto import Key, assume, code, ecr, login, sts, used
 from support.standin import HTTP, OffsetClock, cleaned
 
 from ecrmint.standin.cloud import Cloud
@@ -35,23 +34,7 @@ def cloud(server: StandinServer) -> Iterator[Cloud]:
 
 @pytest.fixture
 def key(cloud: Cloud) -> Key:
-    key = cloud.add_key(USER)
-    return Key(key.id, key.secret.reveal())
-
-
-def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
-    response = error.value.response
-    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
-
-
-def token(server: StandinServer, key: Key) -> str:
-    (data,) = ecr(server.url, key).get_authorization_token()["authorizationData"]
-    return data["authorizationToken"]
-
-
-def assume(server: StandinServer, key: Key) -> Key:
-    issued = sts(server.url, key).assume_role(RoleArn=ROLE, RoleSessionName="ecrmint")["Credentials"]
-    return Key(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+    return used(cloud.add_key(USER))
 
 
 def test_throttling_lasts_as_many_calls_as_asked(server: StandinServer, cloud: Cloud, key: Key) -> None:
@@ -64,7 +47,7 @@ def test_throttling_lasts_as_many_calls_as_asked(server: StandinServer, cloud: C
         ecr(server.url, key).get_authorization_token()
     assert code(error) == (400, "ThrottlingException")
     assert sts(server.url, key).get_caller_identity()["Arn"] == USER
-    assert token(server, key)
+    assert login(server.url, key)
 
 
 def test_a_set_error_is_answered_until_it_is_taken_away(server: StandinServer, cloud: Cloud, key: Key) -> None:
@@ -74,12 +57,21 @@ def test_a_set_error_is_answered_until_it_is_taken_away(server: StandinServer, c
             ecr(server.url, key).get_authorization_token()
         assert code(error) == (500, "ServerException")
     cloud.faults["ecr.GetAuthorizationToken"].error = None
-    assert token(server, key)
+    assert login(server.url, key)
 
 
 def test_a_truncated_answer_has_no_login_in_it(server: StandinServer, cloud: Cloud, key: Key) -> None:
     cloud.faults["ecr.GetAuthorizationToken"].truncated = True
     assert "authorizationData" not in ecr(server.url, key).get_authorization_token()
+
+
+def test_a_truncated_answer_keeps_its_headers(server: StandinServer, cloud: Cloud) -> None:
+    whole = HTTP.get(f"{server.url}/v2/", headers={"Host": HOST})
+    cloud.faults["registry.v2"].truncated = True
+    half = HTTP.get(f"{server.url}/v2/", headers={"Host": HOST})
+    assert (half.status_code, half.content) == (whole.status_code, whole.content[: len(whole.content) // 2])
+    assert half.headers["www-authenticate"] == whole.headers["www-authenticate"]
+    assert half.headers.keys() == whole.headers.keys()
 
 
 def test_latency_is_waited_for(server: StandinServer, cloud: Cloud) -> None:
@@ -89,7 +81,7 @@ def test_latency_is_waited_for(server: StandinServer, cloud: Cloud) -> None:
 
 
 def test_calls_are_recorded_without_any_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    token(server, assume(server, key))
+    login(server.url, assume(server.url, key, ROLE))
     HTTP.get(f"{server.url}/v2/", headers={"Host": HOST}, auth=("AWS", "secret"))
     caller = "arn:aws:sts::222222222222:assumed-role/pull/ecrmint"
     assert cloud.calls == [
@@ -120,8 +112,8 @@ def test_what_is_not_known_is_501_and_recorded(server: StandinServer, cloud: Clo
 
 
 def test_the_state_shows_no_secret(server: StandinServer, cloud: Cloud, key: Key) -> None:
-    session = assume(server, key)
-    _, password = b64decode(token(server, session)).decode().split(":")
+    session = assume(server.url, key, ROLE)
+    _, password = login(server.url, session)
     shown = repr(cloud)
     assert Secret(password) in cloud.ecr_logins
     assert [text in shown for text in (key.secret, session.secret, session.token or "", password)] == [False] * 4

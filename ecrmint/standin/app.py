@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecrmint.standin import ecr, iamcredentials, metadata, oauth, registry, sts
+from ecrmint.standin import aws, aws_json, ecr, ecr_public, iamcredentials, metadata, oauth, registry, sts
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.operation import Operation, run, unknown
@@ -21,7 +21,7 @@ from ecrmint.tokens import Secret
 def build_app(cloud: Cloud) -> Starlette:
     """Return the server of that cloud."""
 
-    async def aws(request: Request) -> Response:
+    async def api(request: Request) -> Response:
         return await run(cloud, _aws_operation(cloud, await _signed(request)))
 
     async def ping(request: Request) -> Response:
@@ -42,7 +42,7 @@ def build_app(cloud: Cloud) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/", aws, methods=["POST"]),
+            Route("/", api, methods=["POST"]),
             Route("/", metadata_value),
             Route(f"{metadata.ROOT}{{path:path}}", metadata_value),
             Route("/token", token, methods=["POST"]),
@@ -57,9 +57,14 @@ def build_app(cloud: Cloud) -> Starlette:
 
 
 def _aws_operation(cloud: Cloud, request: SignedRequest) -> Operation:
-    if "x-amz-target" in request.headers:
-        return ecr.operation(cloud, request)
-    return sts.operation(cloud, request)
+    match target := request.headers.get("x-amz-target"):
+        case None:
+            return sts.operation(cloud, request)
+        case ecr.TARGET:
+            return ecr.operation(cloud, request)
+        case ecr_public.TARGET:
+            return ecr_public.operation(cloud, request)
+    return unknown(target, aws.claim(cloud, request).caller, aws_json.refuse)
 
 
 async def _signed(request: Request) -> SignedRequest:

@@ -15,6 +15,7 @@ from json import dumps
 from math import inf
 from typing import Final
 
+from ecrmint.standin.ecr_registry import PUBLIC_HOSTS, EcrRegistry
 from ecrmint.standin.faults import Api, Call, Faults
 from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
 from ecrmint.tokens import Secret
@@ -68,10 +69,16 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class EcrLogin:
-    """What GetAuthorizationToken issued: the exact hosts that it opens, and until when."""
+    """What GetAuthorizationToken issued: whose permissions it carries, for which registry, and until when."""
 
-    hosts: frozenset[str]
+    key: AccessKey
+    registry: EcrRegistry | None  # None: ECR Public
     expires_at: float
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The exact names that it is for."""
+        return PUBLIC_HOSTS if self.registry is None else self.registry.hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +140,11 @@ class Cloud:
             )
         )
 
-    def issue_ecr_login(self, hosts: frozenset[str], *, seconds: float) -> tuple[Secret, EcrLogin]:
-        """Return a new password for the user ``AWS`` and what it opens."""
-        login = EcrLogin(hosts, self.clock() + seconds)
+    def issue_ecr_login(
+        self, key: AccessKey, registry: EcrRegistry | None, *, seconds: float
+    ) -> tuple[Secret, EcrLogin]:
+        """Return a new password for the user ``AWS``, asked for with ``key``, and what it opens."""
+        login = EcrLogin(key, registry, self.clock() + seconds)
         password = _ecr_password(login.expires_at)
         self.ecr_logins[password] = login
         return password, login

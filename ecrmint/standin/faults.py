@@ -7,6 +7,7 @@ Api = Literal[
     "sts.AssumeRole",
     "sts.GetCallerIdentity",
     "ecr.GetAuthorizationToken",
+    "ecr-public.GetAuthorizationToken",
     "google.metadata",
     "google.token",
     "google.generateAccessToken",

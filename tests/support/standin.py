@@ -31,3 +31,8 @@ def cleaned(cloud: Cloud) -> Iterator[Cloud]:
     cloud.faults.clear()
     if isinstance(cloud.clock, OffsetClock):
         cloud.clock.seconds = 0.0
+
+
+def ping(url: str, host: str, auth: tuple[str, str] | None) -> int:
+    """Return the status of the registry's ``/v2/`` under that Host."""
+    return HTTP.get(f"{url}/v2/", headers={"Host": host}, auth=auth).status_code
