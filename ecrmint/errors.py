@@ -11,7 +11,7 @@ EcrmintError                     never raised itself
 └── MintError                    a login that could not be minted
     ├── NoIdentityError          "no_identity": the process has no cloud identity to start from
     ├── TrustDeniedError         "trust_denied": the cloud refuses to give this role or account to us
-    ├── TagSessionDeniedError    "tag_session_denied": the cloud gives the role, but not with tags
+    │   └── TagSessionDeniedError "tag_session_denied": the cloud gives the role, but not with tags
     ├── RegistryDeniedError      "registry_denied": the identity may not ask the registry for a login
     ├── WrongIdentityError       "wrong_identity": the answer is for another account, region or partition
     ├── PolicyTooLargeError      "policy_too_large": session policy and tags are more than the cloud packs
@@ -139,7 +139,7 @@ class NoIdentityError(MintError):
 class TrustDeniedError(MintError):
     """The cloud refuses to give this role or service account to us.
 
-    ``target``: a role's ARN, or a service account's email; ``external_id``: what was said to the role. Neither is secret.
+    ``target``: a role's ARN or a service account's email; ``external_id``: what the role was told. Neither is secret.
     """
 
     code = "trust_denied"
@@ -150,7 +150,7 @@ class TrustDeniedError(MintError):
         super().__init__(text, hint=hint)
 
 
-class TagSessionDeniedError(MintError):
+class TagSessionDeniedError(TrustDeniedError):
     """The cloud refuses to give this role together with session tags."""
 
     code = "tag_session_denied"

@@ -27,6 +27,9 @@ class Source(Protocol):
     def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
         """Return a token of the identity. Raises: MintError, and nothing else."""
 
+    def identity(self, calls: Calls) -> str:
+        """Return who it is: a service account's email. Raises: MintError, and nothing else."""
+
 
 def json_object(answer: Answer) -> Mapping[str, object]:
     """Return an answer's JSON object, an empty one where it holds none: a caller misses its fields then."""

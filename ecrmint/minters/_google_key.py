@@ -88,12 +88,18 @@ class KeySource:
 
     def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
         """Return a token for one hour. Raises: MintError."""
+        credentials = attempt(partial(_credentials, self._key(), scopes), _unusable)
+        return attempt(partial(_refresh, credentials, calls), _unreadable)
+
+    def identity(self, calls: Calls) -> str:
+        """Return the service account that the key belongs to. Raises: MintError."""
+        return self._key().email
+
+    def _key(self) -> KeyFile:
         try:
-            key = parse_key(self.file.reveal(), token_url=self.token_url)
+            return parse_key(self.file.reveal(), token_url=self.token_url)
         except ValueError as error:
             raise NoIdentityError(f"the credentials file can't be used: {error}") from None
-        credentials = attempt(partial(_credentials, key, scopes), _unusable)
-        return attempt(partial(_refresh, credentials, calls), _unreadable)
 
 
 def _credentials(key: KeyFile, scopes: tuple[str, ...]) -> "Credentials":

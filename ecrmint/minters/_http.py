@@ -93,6 +93,11 @@ class Calls:
         call = partial(self._send, self.http.public(), "POST", url, headers=headers, content=content, what=what)
         return attempt(call, partial(_explain, what))
 
+    def get(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
+        """Get from the internet; ``what`` names the other side in errors. Raises: MintError for no answer."""
+        call = partial(self._send, self.http.public(), "GET", url, headers=headers, content=None, what=what)
+        return attempt(call, partial(_explain, what))
+
     def get_metadata(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
         """Get from the metadata server, past any proxy. Raises: MintError where there is no answer."""
         call = partial(self._send, self.http.metadata(), "GET", url, headers=headers, content=None, what=what)

@@ -47,6 +47,7 @@ class Impersonation:
                 f"Google does not let us act as {self.email} ({answer.status})",
                 hint="one of: it does not exist; our identity lacks the role Service Account Token Creator on it; the"
                 " IAM Service Account Credentials API is off in our project",
+                target=self.email,
             )
         if answer.status == _UNAUTHENTICATED:
             return NoIdentityError(f"{_WHAT} does not accept the token of the process's own identity")

@@ -4,17 +4,18 @@ Not google-auth's: that one needs requests, tries for a minute, and asks through
 "Authenticate workloads to Google Cloud APIs using service accounts".
 """
 
+import re
 from dataclasses import dataclass
 from time import time
 from typing import Final
 from urllib.parse import urlencode
 
-from ecrmint.errors import MintError, NoIdentityError, TrustDeniedError, UnreachableError
+from ecrmint.errors import MalformedAnswerError, MintError, NoIdentityError, TrustDeniedError, UnreachableError
 from ecrmint.minters._access_token import OK, AccessToken, json_object, made
 from ecrmint.minters._http import Answer, Calls, failure_of
 
 ADDRESS: Final = "http://169.254.169.254"  # not its name: that is what DNS can lie about
-_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default/token"
+_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default"
 _WHAT: Final = "Google's metadata server"
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -33,18 +34,28 @@ class MetadataSource:
         """Return the machine's token: a cached one, with 5 to 60 minutes left. Compute Engine ignores the scopes."""
         started = time()  # before the call, so that its life is never overrated
         query = urlencode({"scopes": ",".join(scopes)})
+        content = json_object(self._get(f"token?{query}", calls))
+        seconds = content.get("expires_in")
+        expires_at = started + seconds if isinstance(seconds, int) else None
+        return made(content.get("access_token"), expires_at, what=_WHAT)
+
+    def identity(self, calls: Calls) -> str:
+        """Return the machine's service account; on GKE it may be the name of the workload pool. Raises: MintError."""
+        name = self._get("email", calls).body.decode("ascii", "replace").strip()
+        if re.fullmatch(r"[\w.:@-]{1,320}", name, re.ASCII) is None:
+            raise MalformedAnswerError(f"{_WHAT} does not say who the process is")
+        return name
+
+    def _get(self, value: str, calls: Calls) -> Answer:
         try:
-            answer = calls.get_metadata(f"{self.url}{_PATH}?{query}", headers={"Metadata-Flavor": "Google"}, what=_WHAT)
+            answer = calls.get_metadata(f"{self.url}{_PATH}/{value}", headers={"Metadata-Flavor": "Google"}, what=_WHAT)
         except UnreachableError:
             raise NoIdentityError(f"{_WHAT} can't be reached", hint=_HINT) from None
         if answer.status != OK:
             raise _refusal(answer)
         if answer.headers.get("metadata-flavor") != "Google":
             raise NoIdentityError(f"something else answers in the place of {_WHAT}", hint=_HINT)
-        content = json_object(answer)
-        seconds = content.get("expires_in")
-        expires_at = started + seconds if isinstance(seconds, int) else None
-        return made(content.get("access_token"), expires_at, what=_WHAT)
+        return answer
 
 
 def _refusal(answer: Answer) -> MintError:

@@ -178,6 +178,8 @@ class EcrMinter(SharedByBuilds):
             f"AWS does not let us assume {self.role.arn if self.role else 'the role'} ({code})",
             hint="one of: the role does not exist; its trust policy does not name our identity; the external id is"
             " another; our identity may not sts:AssumeRole it. AWS answers all of them alike",
+            target=self.role.arn if self.role else "",
+            external_id=self.role.external_id if self.role else None,
         )
 
     def _registry_denied(self, code: str) -> MintError:

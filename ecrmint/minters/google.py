@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.fields import Duration, SecretSource
 from ecrmint.minters._access_token import Source
-from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources, SharedByBuilds
+from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources, SharedByBuilds, Tell
 from ecrmint.minters._google_key import KeySource, parse_key
 from ecrmint.minters._hosts import check_google, check_list
-from ecrmint.minters._http import Http
+from ecrmint.minters._http import Calls, Http
 from ecrmint.minters._impersonation import ADDRESS as IAM_ADDRESS
 from ecrmint.minters._impersonation import SCOPE as IAM_SCOPE
 from ecrmint.minters._impersonation import Impersonation
@@ -106,7 +106,18 @@ class GoogleMinter(SharedByBuilds):
 
     def mint(self) -> Login:
         """Return a token of the target's, or of the source's own where there is none. Raises: MintError."""
+        return self._mint(self.http.within(_MINT_SECONDS))
+
+    def walk(self, tell: Tell) -> Login:
+        """Mint, and tell who we are and as whom we act. Raises: MintError."""
         calls = self.http.within(_MINT_SECONDS)
+        tell("identity", self.source.identity(calls))
+        login = self._mint(calls)
+        if self.target:
+            tell("service account", self.target.email)
+        return login
+
+    def _mint(self, calls: Calls) -> Login:
         token = self.source.fetch((IAM_SCOPE,) if self.target else self.scopes, calls)
         if self.target:
             token = self.target.fetch(token, self.scopes, calls)
