@@ -22,7 +22,7 @@ from ecrmint.audit import AuditLog, RequestOutcome, Seen, record
 from ecrmint.broker import Answer, Broker
 from ecrmint.cache import LoginCache, system_clock
 from ecrmint.errors import FrontDoorError, RefusalError, RequestError, SignatureError
-from ecrmint.minters import Minter, Resources
+from ecrmint.minters import CloudObserver, Minter, Resources
 from ecrmint.settings import Config
 from ecrmint.telemetry import Metrics
 from ecrmint.tokens import Instant, Secret
@@ -69,10 +69,10 @@ class Live:
     broker: Broker
 
 
-def open_config(config: Config, cache: LoginCache) -> Live:
+def open_config(config: Config, cache: LoginCache, observer: CloudObserver) -> Live:
     """Put one configuration to work: its rules compiled, a minter for each host of each account. No I/O yet."""
     settings = config.settings
-    resources = Resources(endpoints=settings.endpoints, secrets=config.secrets)
+    resources = Resources.watched(observer, endpoints=settings.endpoints, secrets=config.secrets)
     minters = {name: account.minters(name, resources) for name, account in settings.accounts.items()}
     broker = Broker(config.policy, minters, cache, deadline_seconds=settings.deadline)
     return Live(config, minters, broker)

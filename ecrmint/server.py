@@ -143,7 +143,7 @@ async def _serve(
 ) -> None:
     metrics = Metrics()
     cache = LoginCache(metrics)
-    runners = Runners(open_config(config, cache), metrics=metrics, audit=audit)
+    runners = Runners(open_config(config, cache, metrics), metrics=metrics, audit=audit)
     admin = Admin(lambda: runners.live, cache, metrics)
     metrics.config(config.sha256)
     stop = _Stop()

@@ -44,7 +44,11 @@ class Metrics:
             "mints", "Logins asked of a cloud.", "account", "provider", "outcome", "error_class"
         )
         self._mint_durations = self._histogram(
-            "mint_duration_seconds", "Time of a mint.", _MINT_SECONDS, "provider", "call"
+            "mint_duration_seconds",
+            "Time of a mint, and of each call to a cloud for it.",
+            _MINT_SECONDS,
+            "provider",
+            "call",
         )
         self._cache_requests = self._counter("cache_requests", "How logins were found.", "account", "kind")
         self._remaining = self._histogram(
@@ -55,6 +59,10 @@ class Metrics:
         )
         self._short = self._counter("short_handouts", "Logins handed out that may not outlive the build.", "account")
         self._expiry = self._gauge("login_expiry_timestamp_seconds", "When the newest login ends.", "account")
+        self._dropped_tags = self._counter(
+            "session_tags_dropped", "Sessions without this tag, as policy and tags were too large.", "account", "tag"
+        )
+        self._skew = self._gauge("cloud_clock_skew_seconds", "How far the cloud's clock is ahead of ours.", "provider")
         self._config_info = self._gauge("config_info", "The configuration in force.", "sha256")
         self.requests_in_flight = self._gauge("requests_in_flight", "Requests under way.")
         self.mints_in_flight = self._gauge("mints_in_flight", "Mints under way.")
@@ -114,6 +122,18 @@ class Metrics:
         self._mints.labels(minter.account, minter.provider, "success", "").inc()
         if result.login.expires_at is not None:
             self._expiry.labels(minter.account).set(result.login.expires_at)
+
+    def call_ended(self, provider: str, call: str, seconds: float) -> None:
+        """Note how long one call to a cloud took."""
+        self._mint_durations.labels(provider, call).observe(seconds)
+
+    def tags_dropped(self, account: str, tag: str) -> None:
+        """Count a session that got none of this tag."""
+        self._dropped_tags.labels(account, tag).inc()
+
+    def clock_skew(self, provider: str, seconds: float) -> None:
+        """Note how far the cloud's clock is ahead of ours."""
+        self._skew.labels(provider).set(seconds)
 
     def config(self, sha256: str) -> None:
         """Say which configuration is in force."""

@@ -106,3 +106,14 @@ def test_only_the_configuration_in_force_is_shown() -> None:
     metrics.config("new")
     lines = [line for line in metrics_text(metrics).splitlines() if line.startswith("ecrmint_config_info{")]
     assert lines == ['ecrmint_config_info{sha256="new"} 1.0']
+
+
+def test_what_is_seen_of_the_clouds_is_shown() -> None:
+    metrics = Metrics()
+    metrics.call_ended("ecr", "assume_role", 0.2)
+    metrics.tags_dropped("prod", "build")
+    metrics.clock_skew("ecr", -90.0)
+    text = metrics_text(metrics)
+    assert 'ecrmint_mint_duration_seconds_bucket{call="assume_role",le="0.25",provider="ecr"} 1.0' in text
+    assert 'ecrmint_session_tags_dropped_total{account="prod",tag="build"} 1.0' in text
+    assert 'ecrmint_cloud_clock_skew_seconds{provider="ecr"} -90.0' in text

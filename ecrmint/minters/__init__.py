@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from ecrmint.minters._base import AccountModel, Endpoints, Minter, Resources
+from ecrmint.minters._observer import CloudObserver
 from ecrmint.minters.ecr import EcrAccount
 from ecrmint.minters.google import GoogleAccount
 from ecrmint.minters.static import StaticAccount
 
-__all__ = ["Account", "AccountModel", "Endpoints", "Minter", "Resources"]
+__all__ = ["Account", "AccountModel", "CloudObserver", "Endpoints", "Minter", "Resources"]
 
 Account = Annotated[EcrAccount | GoogleAccount | StaticAccount, Field(discriminator="type")]
 """An account of the configuration: the one line per provider."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from ecrmint.errors import NoIdentityError
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws_errors import UNUSABLE, Step
+from ecrmint.minters._aws_watch import Watch
+from ecrmint.minters._observer import SILENT, CloudObserver
 from ecrmint.tokens import Secret
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """Temporary credentials of a role: used for one call, then dropped."""
+    """Temporary credentials of a role: used for one call, then dropped. ``arn``: that of the role's session."""
 
+    arn: str
     id: str
     secret: Secret
     token: Secret
@@ -57,9 +60,11 @@ class SessionKey:
 class Aws:
     """Clients for any thread. Clients may be shared by threads, their making may not (boto3's guide on sessions)."""
 
+    observer: CloudObserver = SILENT
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _session: "Session | None" = None
     _sts: "dict[Place, STSClient]" = field(default_factory=dict)
+    _unsigned_sts: "dict[Place, STSClient]" = field(default_factory=dict)
     _ecr: "dict[Place, ECRClient]" = field(default_factory=dict)
 
     def sts(self, place: Place) -> "STSClient":
@@ -71,6 +76,37 @@ class Aws:
                     "sts", region_name=place.region, endpoint_url=place.url, config=_config(place)
                 )
             return self._sts[place]
+
+    def unsigned_sts(self, place: Place) -> "STSClient":
+        """Return a client that signs nothing, and so needs no identity."""
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        with self._lock:
+            if place not in self._unsigned_sts:
+                self._unsigned_sts[place] = self._opened(place.region).client(
+                    "sts",
+                    region_name=place.region,
+                    endpoint_url=place.url,
+                    config=_config(place).merge(Config(signature_version=UNSIGNED)),
+                )
+            return self._unsigned_sts[place]
+
+    @contextmanager
+    def sts_as(self, place: Place, key: SessionKey) -> "Iterator[STSClient]":
+        """Lend a client that signs with that key."""
+        with self._lock:
+            client = self._opened(place.region).client(
+                "sts",
+                region_name=place.region,
+                endpoint_url=place.url,
+                config=_config(place),
+                aws_access_key_id=key.id,
+                aws_secret_access_key=key.secret.reveal(),
+                aws_session_token=key.token.reveal(),
+            )
+        with closing(client):
+            yield client
 
     @contextmanager
     def ecr(self, place: Place, key: SessionKey | None) -> "Iterator[ECRClient]":
@@ -118,6 +154,7 @@ class Aws:
     def _opened(self, region: str) -> "Session":
         if self._session is None:
             self._session = _open_session(region)
+            Watch(self.observer).over(self._session.events)
         return self._session
 
 

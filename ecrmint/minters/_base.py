@@ -14,6 +14,7 @@ from ecrmint.fields import Model, SecretSource
 from ecrmint.minters._aws import Aws
 from ecrmint.minters._hosts import check_bare, check_list
 from ecrmint.minters._http import Http
+from ecrmint.minters._observer import SILENT, CloudObserver
 from ecrmint.minters._urls import Regional, RegionalUrl, Url
 from ecrmint.tokens import Login, Secret
 from ecrmint.wire import RegistryRequest
@@ -89,13 +90,21 @@ class Resources:
     """What minters share. Nothing of a cloud's SDK is imported, and no client is made, before the first mint.
 
     ``secrets`` holds what the accounts' ``secret_sources`` name. ``aws`` and ``http`` may outlive a configuration: pass
-    those of the one before.
+    those of the one before. ``watched`` gives all of them one observer.
     """
 
     endpoints: Endpoints = field(default_factory=Endpoints)
     secrets: Mapping[SecretSource, Secret] = field(default_factory=dict)
     aws: Aws = field(default_factory=Aws)
     http: Http = field(default_factory=Http)
+    observer: CloudObserver = SILENT
+
+    @classmethod
+    def watched(
+        cls, observer: CloudObserver, *, endpoints: Endpoints, secrets: Mapping[SecretSource, Secret]
+    ) -> "Resources":
+        """Return resources whose calls the observer is told of."""
+        return cls(endpoints, secrets, aws=Aws(observer), observer=observer)
 
 
 _Host = TypeVar("_Host", bound=str)
