@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from time import time
 
-import boto3
 import pytest
-from botocore.config import Config
 from support import parts
 from support.accounts import minter
+from support.emulator import Emulator, root
 from support.identity import become
 from support.ministack import ministack
 
@@ -28,33 +26,11 @@ ROLE: Mapping[str, object] = {"type": "ecr", "registries": (HOST,), "role_arn": 
 OWN: Mapping[str, object] = {"type": "ecr", "registries": (HOST.replace(THEIRS, OURS),)}
 
 
-@dataclass(frozen=True)
-class Emulator:
-    """The emulator while it runs, with a user of ours who may assume every role."""
-
-    url: str
-    key: AccessKey
-
-    def call(self, service: str, operation: str, key: AccessKey, **parameters: object) -> dict[str, object]:
-        """Make one call of any service, its parameters unchecked."""
-        client = boto3.session.Session().client(
-            service,  # type: ignore[call-overload]
-            region_name="eu-west-1",
-            endpoint_url=self.url,
-            aws_access_key_id=key.id,
-            aws_secret_access_key=key.secret.reveal(),
-            aws_session_token=key.session_token.reveal() or None,
-            config=Config(parameter_validation=False),
-        )
-        answer: dict[str, object] = getattr(client, operation)(**parameters)
-        return answer
-
-
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     parts.require()
     with ministack(tmp_path_factory.mktemp("ministack")) as url:
-        emulator = Emulator(url, _add_user(Emulator(url, _root(OURS))))
+        emulator = Emulator(url, _add_user(Emulator(url, root(OURS))))
         _add_role(emulator, "pull", allowed="ecr:GetAuthorizationToken")
         _add_role(emulator, "idle", allowed="ecr:DescribeRepositories")
         yield emulator
@@ -64,11 +40,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def resources(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Resources:
     become(monkeypatch, emulator.key)
     return Resources(endpoints=Endpoints(sts=Regional(emulator.url), ecr=Regional(emulator.url)))
-
-
-def _root(account: str) -> AccessKey:
-    # The emulator takes an account's number for the key of its root.
-    return AccessKey(account, Secret("root"), f"arn:aws:iam::{account}:root", "")
 
 
 def _add_user(emulator: Emulator) -> AccessKey:
@@ -84,10 +55,10 @@ def _add_role(emulator: Emulator, name: str, *, allowed: str) -> None:
     trust = _policy(
         Principal={"AWS": USER}, Action="sts:AssumeRole", Condition={"StringEquals": {"sts:ExternalId": "drone"}}
     )
-    root = _root(THEIRS)
-    emulator.call("iam", "create_role", root, RoleName=name, AssumeRolePolicyDocument=trust)
+    owner = root(THEIRS)
+    emulator.call("iam", "create_role", owner, RoleName=name, AssumeRolePolicyDocument=trust)
     document = _policy(Action=allowed, Resource="*")
-    emulator.call("iam", "put_role_policy", root, RoleName=name, PolicyName=name, PolicyDocument=document)
+    emulator.call("iam", "put_role_policy", owner, RoleName=name, PolicyName=name, PolicyDocument=document)
 
 
 def _policy(**statement: object) -> str:
