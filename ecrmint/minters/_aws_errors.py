@@ -6,7 +6,7 @@ Sources: the lists of common errors in the API references of STS and ECR; botoco
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import (
@@ -18,9 +18,7 @@ from ecrmint.errors import (
     NoIdentityError,
     PolicyTooLargeError,
     RegionDisabledError,
-    TagSessionDeniedError,
     ThrottledError,
-    TrustDeniedError,
     UnreachableError,
 )
 
@@ -33,11 +31,13 @@ class Step:
     """One kind of call: its name in a text, and which error an access denied, with that code, is here.
 
     ``broken``: what Python's own exceptions mean. botocore trips over an answer's shape, and an identity's files.
+    ``missing``: what an access denied is instead where AWS says that this action is the one that is missing.
     """
 
     name: str
     denied: Callable[[str], MintError]
     broken: "Meaning"
+    missing: Mapping[str, Callable[[str], MintError]] = field(default_factory=dict)
 
     def explain(self, error: Exception) -> MintError:
         """Return what the exception means in this call."""
@@ -57,7 +57,7 @@ class Step:
             return _SKEWED.error(self.name, code)
         if code in _DENIED_CODES:
             action = _MISSING_ACTION.search(str(details.get("Message", "")))
-            return _MISSING[action[1]].error(self.name, code) if action else self.denied(code)
+            return self.missing.get(action[1] if action else "", self.denied)(code)
         return _REFUSALS.get(code, _FAULT if status >= _SERVER_FAULT else _REFUSED).error(self.name, code)
 
 
@@ -108,20 +108,7 @@ _INVALID: Final = Meaning(
     "a `duration` may be longer than the role's maximum, or than 1h where our own identity is a role's session itself",
 )
 # Of a refused AssumeRole only the text says that it is not the role itself that is refused.
-_MISSING_ACTION: Final = re.compile(r"not authorized to perform: (sts:TagSession|sts:SetSourceIdentity)\b")
-_IN_BOTH: Final = "in the role's trust policy and in the caller's own policy, beside sts:AssumeRole"
-_MISSING: Final[Mapping[str, Meaning]] = {
-    "sts:TagSession": Meaning(
-        TagSessionDeniedError,
-        "does not let the session have tags",
-        f"allow sts:TagSession {_IN_BOTH}; EKS Pod Identity adds tags of its own, which need it as well",
-    ),
-    "sts:SetSourceIdentity": Meaning(
-        TrustDeniedError,
-        "does not let the session have a source identity",
-        f"allow sts:SetSourceIdentity {_IN_BOTH}",
-    ),
-}
+_MISSING_ACTION: Final = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 _DENIED_CODES: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _REFUSALS: Final[Mapping[str, Meaning]] = {

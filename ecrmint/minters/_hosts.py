@@ -108,6 +108,11 @@ def parse_ecr(host: str) -> EcrHost:
     )
 
 
+def partition_of(region: str) -> str | None:
+    """Return the partition of a region, None where no region is named like that."""
+    return next((each.name for each in PARTITIONS if re.fullmatch(each.region, region, re.ASCII)), None)
+
+
 def _partition(host: re.Match[str]) -> Partition | None:
     for partition in PARTITIONS:
         suffix = partition.suffix if host["form"] == ".ecr" else partition.dual_stack_suffix
