@@ -155,8 +155,8 @@ def test_a_session_policy_must_be_json(server: StandinServer, key: Key) -> None:
 
 
 def test_a_parameter_that_is_not_known_is_501(server: StandinServer, key: Key) -> None:
-    with pytest.raises(ClientError, match="SourceIdentity") as error:
-        assume(server.url, key, OPEN_ROLE, SourceIdentity="someone")
+    with pytest.raises(ClientError, match="PolicyArns") as error:
+        assume(server.url, key, OPEN_ROLE, PolicyArns=[{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}])
     assert code(error) == (501, "NotImplemented")
     with pytest.raises(ClientError) as error:
         ecr(server.url, key).get_authorization_token(registryIds=["111111111111"])

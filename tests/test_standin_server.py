@@ -60,6 +60,15 @@ def test_a_set_error_is_answered_until_it_is_taken_away(server: StandinServer, c
     assert login(server.url, key)
 
 
+def test_errors_of_the_next_calls_are_answered_once_each(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    cloud.faults["ecr.GetAuthorizationToken"].next_errors = [Failure(500, "ServerException"), Failure(400, "Other")]
+    for expected in [(500, "ServerException"), (400, "Other")]:
+        with pytest.raises(ClientError) as error:
+            ecr(server.url, key).get_authorization_token()
+        assert code(error) == expected
+    assert login(server.url, key)
+
+
 def test_a_truncated_answer_has_no_login_in_it(server: StandinServer, cloud: Cloud, key: Key) -> None:
     cloud.faults["ecr.GetAuthorizationToken"].truncated = True
     assert "authorizationData" not in ecr(server.url, key).get_authorization_token()

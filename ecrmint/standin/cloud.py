@@ -9,7 +9,7 @@ import string
 import time
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from json import dumps
 from math import inf
@@ -18,9 +18,12 @@ from typing import Final
 from ecrmint.standin.ecr_registry import PUBLIC_HOSTS, EcrRegistry
 from ecrmint.standin.faults import Api, Call, Faults
 from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
+from ecrmint.standin.session_context import SessionContext
 from ecrmint.tokens import Secret
 
 NO_TOKEN: Final = Secret("")  # what a user's key has instead of a session token
+NO_CONTEXT: Final = SessionContext()
+PACKED_BUDGET: Final = 4096  # characters of policy and tags together; AWS does not tell its own limit
 ECR_LIFE: Final = 12 * 3600.0  # seconds; always, says the API reference of GetAuthorizationToken
 GOOGLE_LIFE: Final = 3600  # seconds
 METADATA_CACHE: Final = 300.0  # seconds that a token has left when the metadata server asks for a new one
@@ -38,6 +41,7 @@ class AccessKey:
     principal: str  # as a trust policy names its bearer: the user, or the session's role
     session_token: Secret = NO_TOKEN
     expires_at: float = inf
+    context: SessionContext = NO_CONTEXT
 
     @property
     def account(self) -> str:
@@ -49,6 +53,10 @@ class AccessKey:
         """Whether it came from a role."""
         return self.expires_at < inf
 
+    def may(self, action: str, resource: str) -> bool:
+        """Say whether its session policy, if it has one, allows that; all else is allowed to everybody here."""
+        return self.context.policy is None or self.context.policy.allows(action, resource)
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -58,6 +66,8 @@ class Role:
     trust: frozenset[str]  # ARNs of users and roles, or arn:aws:iam::ACCOUNT:root for all of an account
     external_id: str | None
     max_session: int  # seconds
+    tag_session: bool  # whether those it trusts may also pass tags
+    set_source_identity: bool  # ... and a source identity
     id: str
 
     def admits(self, caller: AccessKey, external_id: str | None) -> bool:
@@ -99,6 +109,8 @@ class Cloud:
     calls: list[Call] = field(default_factory=list)
     keys: dict[str, AccessKey] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    disabled_regions: set[str] = field(default_factory=set)  # where STS is switched off
+    packed_budget: int = PACKED_BUDGET
     ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)
     service_accounts: dict[str, ServiceAccount] = field(default_factory=dict)
     google_tokens: dict[Secret, GoogleToken] = field(default_factory=dict)
@@ -118,15 +130,41 @@ class Cloud:
         """Add a long-lived access key of that IAM user (its account is in the ARN) and return it."""
         return self._add(AccessKey(_random_id("AKIA"), _random_secret(30), arn, arn))
 
-    def add_role(self, arn: str, *, trust: list[str], external_id: str | None = None, max_session: int = 3600) -> None:
-        """Add a role that the principals in ``trust`` may assume, for ``max_session`` seconds at most."""
-        self.roles[arn] = Role(arn, frozenset(trust), external_id, max_session, _random_id("AROA"))
+    def add_role(
+        self,
+        arn: str,
+        *,
+        trust: Sequence[str],
+        external_id: str | None = None,
+        max_session: int = 3600,
+        tag_session: bool = False,
+        set_source_identity: bool = False,
+    ) -> None:
+        """Add a role that the principals in ``trust`` may assume, for ``max_session`` seconds at most.
+
+        ``tag_session`` and ``set_source_identity``: its trust policy allows sts:TagSession and sts:SetSourceIdentity.
+        """
+        self.roles[arn] = Role(
+            arn,
+            trust=frozenset(trust),
+            external_id=external_id,
+            max_session=max_session,
+            tag_session=tag_session,
+            set_source_identity=set_source_identity,
+            id=_random_id("AROA"),
+        )
 
     def remove_role(self, arn: str) -> None:
         """Delete a role; its sessions live on."""
         del self.roles[arn]
 
-    def issue_session(self, role: Role, *, name: str, seconds: float) -> AccessKey:
+    def sessions_of(self, arn: str) -> list[AccessKey]:
+        """Return every session that was issued of that role, the oldest first."""
+        return [key for key in self.keys.values() if key.is_session and key.principal == arn]
+
+    def issue_session(
+        self, role: Role, *, name: str, seconds: float, context: SessionContext = NO_CONTEXT
+    ) -> AccessKey:
         """Return temporary credentials of a role."""
         partition, account, role_name = role.arn.split(":")[1], account_of(role.arn), role.arn.rsplit("/", 1)[-1]
         return self._add(
@@ -137,6 +175,7 @@ class Cloud:
                 principal=role.arn,
                 session_token=_random_secret(300),
                 expires_at=self.clock() + seconds,
+                context=context,
             )
         )
 

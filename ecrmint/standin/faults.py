@@ -1,6 +1,6 @@
 """What can be made to go wrong in the stand-in cloud, and the record of who called what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Api = Literal[
@@ -42,6 +42,12 @@ class RefusedError(Exception):
         super().__init__(failure.code)
 
 
+def region_disabled(account: str) -> Failure:
+    """Return what STS answers where an account has switched it off in a region."""
+    text = f"STS is not activated in this region for account:{account}. Your account administrator can activate STS"
+    return Failure(403, "RegionDisabledException", f"{text} in this region using the IAM Console.")
+
+
 @dataclass(slots=True)
 class Faults:
     """The knobs of one API; may be turned from any thread while the server runs."""
@@ -49,5 +55,6 @@ class Faults:
     latency: float = 0.0  # seconds before the answer
     throttles: int = 0  # so many of the next calls are throttled
     error: Failure | None = None  # answered to every call
+    next_errors: list[Failure] = field(default_factory=list)  # answered to the next calls, one each
     life: float | None = None  # seconds until what is issued expires, instead of the real length
     truncated: bool = False  # the second half of the body is left out, under the same status

@@ -52,6 +52,8 @@ def _fail(operation: Operation, faults: Faults) -> None:
     if faults.throttles > 0:
         faults.throttles -= 1
         raise RefusedError(operation.throttled)
+    if faults.next_errors:
+        raise RefusedError(faults.next_errors.pop(0))
     if faults.error is not None:
         raise RefusedError(faults.error)
 
