@@ -5,35 +5,35 @@ Importing this imports nothing of AWS's.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict, TypeVar
 
-from ecrmint.errors import NoIdentityError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_errors import UNUSABLE, Step
+from ecrmint.minters._aws_identity import Identity, explain_identity, take_over
+from ecrmint.minters._aws_retries import retry_over
+from ecrmint.minters._aws_transport import Transport
 from ecrmint.minters._aws_watch import Watch
 from ecrmint.minters._observer import SILENT, CloudObserver
 from ecrmint.tokens import Secret
 
 if TYPE_CHECKING:
     from boto3.session import Session
+    from botocore.awsrequest import AWSResponse
     from botocore.config import Config
-    from botocore.credentials import Credentials
+    from botocore.session import Session as CoreSession
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_sts import STSClient
 
 _CONNECT_SECONDS: Final = 2
 _READ_SECONDS: Final = 5
 _ATTEMPTS: Final = 2  # the first one included
-_CONNECTIONS: Final = 64  # as many as the cache has threads: botocore drops what is over, and warns
+_CONNECTIONS: Final = 64  # as many as the cache has threads: what is over is dropped, with a warning
 
-_IDENTITY_HINT: Final = (
-    "give the process a role (IRSA, EKS Pod Identity, an instance profile) or keys; AWS_EC2_METADATA_DISABLED=true ends"
-    " the search for one sooner"
-)
+Send = Callable[..., "AWSResponse"]
+"""Takes botocore's ``request`` and returns the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,109 +56,115 @@ class SessionKey:
     token: Secret
 
 
+class EcrPublicClient(Protocol):
+    """The part of botocore's client for ECR Public that is used."""
+
+    def get_authorization_token(self) -> Mapping[str, object]:
+        """Call GetAuthorizationToken."""
+
+    def close(self) -> None:
+        """End its connections."""
+
+
+class _Arguments(TypedDict, total=False):
+    region_name: str
+    endpoint_url: str | None
+    config: "Config"
+    aws_access_key_id: str
+    aws_secret_access_key: str
+    aws_session_token: str
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_Client = TypeVar("_Client", bound=_Closable)
+_Make = Callable[["Session", _Arguments], _Client]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The session, and whose it is."""
+
+    session: "Session"
+    identity: Identity
+
+
 @dataclass(slots=True, eq=False)
 class Aws:
-    """Clients for any thread. Clients may be shared by threads, their making may not (boto3's guide on sessions)."""
+    """Clients for any thread. Clients may be shared by threads, their making may not (boto3's guide on sessions).
+
+    ``send``: what sends requests, in the place of the network.
+    """
 
     observer: CloudObserver = SILENT
+    send: Send | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _session: "Session | None" = None
+    _opened: _Opened | None = None
     _sts: "dict[Place, STSClient]" = field(default_factory=dict)
     _unsigned_sts: "dict[Place, STSClient]" = field(default_factory=dict)
     _ecr: "dict[Place, ECRClient]" = field(default_factory=dict)
+    _ecr_public: dict[Place, EcrPublicClient] = field(default_factory=dict)
 
     def sts(self, place: Place) -> "STSClient":
         """Return a client that signs as the process itself. Raises: MintError where that is nobody."""
-        self._identify(place.region)
-        with self._lock:
-            if place not in self._sts:
-                self._sts[place] = self._opened(place.region).client(
-                    "sts", region_name=place.region, endpoint_url=place.url, config=_config(place)
-                )
-            return self._sts[place]
+        self._identify(place)
+        return self._kept(self._sts, _make_sts, place)
 
     def unsigned_sts(self, place: Place) -> "STSClient":
         """Return a client that signs nothing, and so needs no identity."""
-        from botocore import UNSIGNED
-        from botocore.config import Config
-
-        with self._lock:
-            if place not in self._unsigned_sts:
-                self._unsigned_sts[place] = self._opened(place.region).client(
-                    "sts",
-                    region_name=place.region,
-                    endpoint_url=place.url,
-                    config=_config(place).merge(Config(signature_version=UNSIGNED)),
-                )
-            return self._unsigned_sts[place]
+        return self._kept(self._unsigned_sts, _make_unsigned_sts, place)
 
     @contextmanager
     def sts_as(self, place: Place, key: SessionKey) -> "Iterator[STSClient]":
         """Lend a client that signs with that key."""
-        with self._lock:
-            client = self._opened(place.region).client(
-                "sts",
-                region_name=place.region,
-                endpoint_url=place.url,
-                config=_config(place),
-                aws_access_key_id=key.id,
-                aws_secret_access_key=key.secret.reveal(),
-                aws_session_token=key.token.reveal(),
-            )
-        with closing(client):
+        with closing(self._made(_make_sts, place, key)) as client:
             yield client
 
     @contextmanager
     def ecr(self, place: Place, key: SessionKey | None) -> "Iterator[ECRClient]":
         """Lend a client that signs with that key, or as the process itself. Raises: MintError where that is nobody."""
         if key is None:
-            yield self._own_ecr(place)
+            self._identify(place)
+            yield self._kept(self._ecr, _make_ecr, place)
             return
-        with closing(self._ecr_as(place, key)) as client:
+        with closing(self._made(_make_ecr, place, key)) as client:
             yield client
 
-    def _own_ecr(self, place: Place) -> "ECRClient":
-        self._identify(place.region)
+    @contextmanager
+    def ecr_public(self, place: Place, key: SessionKey | None) -> Iterator[EcrPublicClient]:
+        """Lend a client that signs with that key, or as the process itself. Raises: MintError where that is nobody."""
+        if key is None:
+            self._identify(place)
+            yield self._kept(self._ecr_public, _make_ecr_public, place)
+            return
+        with closing(self._made(_make_ecr_public, place, key)) as client:
+            yield client
+
+    def _kept(self, clients: dict[Place, _Client], make: "_Make[_Client]", place: Place) -> _Client:
         with self._lock:
-            if place not in self._ecr:
-                self._ecr[place] = self._opened(place.region).client(
-                    "ecr", region_name=place.region, endpoint_url=place.url, config=_config(place)
-                )
-            return self._ecr[place]
+            if place not in clients:
+                clients[place] = make(self._open(place).session, _arguments(place))
+            return clients[place]
 
-    def _ecr_as(self, place: Place, key: SessionKey) -> "ECRClient":
+    def _made(self, make: "_Make[_Client]", place: Place, key: SessionKey) -> _Client:
         with self._lock:
-            return self._opened(place.region).client(
-                "ecr",
-                region_name=place.region,
-                endpoint_url=place.url,
-                config=_config(place),
-                aws_access_key_id=key.id,
-                aws_secret_access_key=key.secret.reveal(),
-                aws_session_token=key.token.reveal(),
-            )
+            return make(self._open(place).session, _arguments(place, key))
 
-    def _identify(self, region: str) -> None:
-        """Find credentials and renew what is about to end: else a client's making would, by network."""
-        credentials = attempt(partial(self._credentials, region), _IDENTITY.explain)
-        # Not under the lock: a renewal may take long, and botocore lets one thread do it while others use the old ones.
-        attempt(credentials.get_frozen_credentials, _IDENTITY.explain)
-
-    def _credentials(self, region: str) -> "Credentials":
+    def _identify(self, place: Place) -> None:
+        """Have credentials that last: else a client's making would look for them, by network and under the lock."""
         with self._lock:
-            credentials = self._opened(region).get_credentials()
-        if credentials is None:
-            raise NoIdentityError("no AWS credentials were found", hint=_IDENTITY_HINT)
-        return credentials
+            identity = attempt(partial(self._open, place), explain_identity).identity
+        identity.ensure()
 
-    def _opened(self, region: str) -> "Session":
-        if self._session is None:
-            self._session = _open_session(region)
-            Watch(self.observer).over(self._session.events)
-        return self._session
+    def _open(self, place: Place) -> _Opened:
+        if self._opened is None:
+            self._opened = _open_session(place.region, self.observer, self.send)
+        return self._opened
 
 
-def _open_session(region: str) -> "Session":
+def _open_session(region: str, observer: CloudObserver = SILENT, send: Send | None = None) -> _Opened:
     import boto3
     import botocore.session
 
@@ -168,26 +174,64 @@ def _open_session(region: str) -> "Session":
     core.set_default_client_config(_config(Place(region)))
     own_region = os.environ.get("AWS_REGION") or core.get_config_variable("region") or region
     core.set_config_variable("region", own_region)
-    return boto3.Session(botocore_session=core)
+    identity = take_over(core)
+    session = boto3.Session(botocore_session=core)
+    # The stub knows no listener whose return value counts.
+    session.events.register("before-send", send or _transport(core).send)  # type: ignore[arg-type]
+    Watch(observer).over(session.events)
+    retry_over(session.events)
+    return _Opened(session, identity)
+
+
+def _transport(core: "CoreSession") -> Transport:
+    # botocore's own order, and what every other program on the machine goes by after it.
+    variables = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
+    bundle = core.get_config_variable("ca_bundle") or next(filter(None, variables), None)
+    return Transport(
+        connect_seconds=_CONNECT_SECONDS, read_seconds=_READ_SECONDS, verify=bundle or True, connections=_CONNECTIONS
+    )
+
+
+def _make_sts(session: "Session", arguments: _Arguments) -> "STSClient":
+    return session.client("sts", **arguments)
+
+
+def _make_unsigned_sts(session: "Session", arguments: _Arguments) -> "STSClient":
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    arguments["config"] = arguments["config"].merge(Config(signature_version=UNSIGNED))
+    return session.client("sts", **arguments)
+
+
+def _make_ecr(session: "Session", arguments: _Arguments) -> "ECRClient":
+    return session.client("ecr", **arguments)
+
+
+def _make_ecr_public(session: "Session", arguments: _Arguments) -> EcrPublicClient:
+    client: EcrPublicClient = session.client("ecr-public", **arguments)
+    return client
+
+
+def _arguments(place: Place, key: SessionKey | None = None) -> _Arguments:
+    arguments: _Arguments = {"region_name": place.region, "endpoint_url": place.url, "config": _config(place)}
+    if key is not None:
+        arguments["aws_access_key_id"] = key.id
+        arguments["aws_secret_access_key"] = key.secret.reveal()
+        arguments["aws_session_token"] = key.token.reveal()
+    return arguments
 
 
 def _config(place: Place) -> "Config":
     from botocore.config import Config
 
+    # None: what AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT say. Beside an address botocore takes neither.
+    fips, dual_stack = (False, False) if place.url else (place.fips or None, place.dual_stack or None)
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
-        # None: what AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT say.
-        use_fips_endpoint=place.fips or None,
-        use_dualstack_endpoint=place.dual_stack or None,
+        use_fips_endpoint=fips,
+        use_dualstack_endpoint=dual_stack,
     )
-
-
-def _no_identity(code: str) -> NoIdentityError:
-    return NoIdentityError(f"AWS does not give the process its own identity ({code})", hint=_IDENTITY_HINT)
-
-
-# An unreadable token file, or an address of container credentials that is not allowed, is an OSError or a ValueError.
-_IDENTITY: Final = Step("the search for an identity", _no_identity, broken=UNUSABLE)

@@ -48,7 +48,7 @@ def check_url(url: str) -> str:
         raise ValueError("a user name or password in a URL is not allowed here")
     if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment or not url.isprintable():
         raise ValueError("expected a URL such as https://host.example/path")
-    if parts.scheme == "http" and not _is_near(host):
+    if parts.scheme == "http" and not is_near(host):
         raise ValueError("expected https: plain http goes to loopback or a metadata address only")
     return url.rstrip("/")
 
@@ -93,7 +93,8 @@ def _check_url_of(region: str, url: str) -> str:
         raise ValueError(f"{region}: {error}") from None
 
 
-def _is_near(host: str) -> bool:
+def is_near(host: str) -> bool:
+    """Return whether a host is this machine, or a metadata server beside it: plain http goes there, and no proxy does."""
     if host == "localhost" or host in METADATA_HOSTS:
         return True
     try:

@@ -385,7 +385,7 @@ def test_a_configuration_file_that_is_none_is_no_identity(
 
 @pytest.fixture
 def _pod(cloud: Cloud, server: StandinServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Be a pod with a web identity: the stand-in cloud knows none, but is asked for it."""
+    """Be a pod with a web identity, whatever its worth."""
     token = tmp_path / "token"
     token.write_text("a.b.c", encoding="utf-8")
     forget_identity(monkeypatch)
@@ -399,9 +399,9 @@ def _pod(cloud: Cloud, server: StandinServer, monkeypatch: pytest.MonkeyPatch, t
 def test_a_web_identity_that_is_refused_is_no_identity(
     cloud: Cloud, resources: Resources, fields: Mapping[str, object]
 ) -> None:
-    cloud.faults["unknown"].error = Failure(403, "AccessDenied", "Not authorized to perform it")
+    cloud.faults["sts.AssumeRoleWithWebIdentity"].error = Failure(403, "AccessDenied", "Not authorized to perform it")
     assert type(failure(fields, resources)) is NoIdentityError
-    assert [call.target for call in cloud.calls] == ["AssumeRoleWithWebIdentity"]
+    assert [call.api for call in cloud.calls] == ["sts.AssumeRoleWithWebIdentity"]
 
 
 @pytest.mark.usefixtures("_pod")
@@ -409,9 +409,9 @@ def test_the_timeouts_reach_the_sts_client_inside_of_a_web_identity(
     cloud: Cloud, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_aws, "_READ_SECONDS", 0.05)
-    cloud.faults["unknown"].latency = 30
+    cloud.faults["sts.AssumeRoleWithWebIdentity"].latency = 30
     assert type(failure(OWN, resources)) is MintTimeoutError
-    assert [call.target for call in cloud.calls] == ["AssumeRoleWithWebIdentity"] * 2
+    assert [call.api for call in cloud.calls] == ["sts.AssumeRoleWithWebIdentity"] * 2
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_the_own_identity_is_asked_for_in_the_process_own_region(
     forget_identity(monkeypatch)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert _aws._open_session("eu-west-1").region_name == region
+    assert _aws._open_session("eu-west-1").session.region_name == region
 
 
 def test_half_an_answer_is_malformed(cloud: Cloud, resources: Resources) -> None:
