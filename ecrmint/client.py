@@ -16,6 +16,7 @@ import httpx2
 
 from ecrmint import __version__, signature, wire
 from ecrmint.errors import NoAnswerError
+from ecrmint.table import printable
 from ecrmint.tokens import Login, Secret
 
 TIMEOUT: Final = 60.0  # seconds; runner-go registry/external.go
@@ -109,11 +110,6 @@ def _first_line(content: bytes) -> str:
     lines = content.decode("utf-8", "replace").split("\n")
     text = next((line.strip() for line in lines if line.strip()), "")
     return printable(text[:LONGEST_TEXT])
-
-
-def printable(text: str) -> str:
-    """Return the text as one line that can't move a terminal's cursor."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _logins(content: bytes) -> Logins:

@@ -136,17 +136,36 @@ class NoIdentityError(MintError):
     code = "no_identity"
 
 
+@dataclass(frozen=True, slots=True)
+class WebIdentity:
+    """What the token of a web identity says of itself: the claims iss, sub and aud. None of them is secret."""
+
+    issuer: str
+    subject: str
+    audience: str
+
+
 class TrustDeniedError(MintError):
     """The cloud refuses to give this role or service account to us.
 
-    ``target``: a role's ARN or a service account's email; ``external_id``: what the role was told. Neither is secret.
+    ``target``: a role's ARN or a service account's email; ``external_id``: what the role was told; ``action``: what is
+    not allowed, as the cloud calls it; ``web``: who asked, where that is a web identity. None of them is secret.
     """
 
     code = "trust_denied"
     definite = True
 
-    def __init__(self, text: str, *, hint: str = "", target: str = "", external_id: str | None = None) -> None:
-        self.target, self.external_id = target, external_id
+    def __init__(
+        self,
+        text: str,
+        *,
+        hint: str = "",
+        target: str = "",
+        action: str = "",
+        external_id: str | None = None,
+        web: WebIdentity | None = None,
+    ) -> None:
+        self.target, self.action, self.external_id, self.web = target, action, external_id, web
         super().__init__(text, hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Text for a terminal."""
 
 from collections.abc import Sequence
 
@@ -9,3 +9,8 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
     return [
         indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def printable(text: str) -> str:
+    """Return the text as one line that can't move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -9,14 +9,14 @@ from support.imports import called, imported, modules, ours, unit
 # Each imports from earlier lines only, whatever the module; a sub-package counts as one.
 LAYERS: Final = (
     ("__init__", "addresses", "errors", "globs", "table"),
-    ("tokens", "yamlfile"),
+    ("remedies", "tokens", "yamlfile"),
     ("fields", "signature", "standin", "wire"),
     ("client", "complaints", "frontdoor", "policy", "secretfile"),
     ("crosschecks", "minters"),
-    ("schema",),
+    ("registry", "schema"),
     ("reading",),
     ("cache", "settings"),
-    ("broker", "lint"),
+    ("broker", "lint", "live"),
     ("audit",),
     ("telemetry",),
     ("app",),
@@ -28,7 +28,7 @@ LAYERS: Final = (
 )
 LEVEL: Final = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-PURE: Final = ("errors", "fields", "globs", "policy", "signature", "tokens", "wire")
+PURE: Final = ("errors", "fields", "globs", "policy", "remedies", "signature", "tokens", "wire")
 # Nothing here does I/O, or reads a clock or the environment, by itself; the calls below are what slips through.
 PURE_IMPORTS: Final = frozenset(
     {"abc", "base64", "collections", "dataclasses", "datetime", "email", "enum", "functools", "hashlib", "hmac"}

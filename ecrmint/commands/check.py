@@ -1,8 +1,8 @@
-"""``ecrmint check``: is this configuration valid, and does it mean what it says?"""
+"""``ecrmint check``: is this configuration valid, does it mean what it says, and do the clouds agree?"""
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
@@ -23,25 +23,60 @@ Row = tuple[str, Sequence[str]]
     help="Read nothing but the configuration: no secret, no certificate, no environment variable.",
 )
 @click.option("--strict", is_flag=True, help="End with 1 where there is a warning.")
-def command(config: str, without_secrets: bool, strict: bool) -> None:
+@click.option("--live", is_flag=True, help="Then mint every account's login, and try it at its registries.")
+@click.option("--json", "as_json", is_flag=True, help="With --live: what came of it as JSON, and nothing else.")
+def command(config: str, without_secrets: bool, strict: bool, live: bool, as_json: bool) -> None:
     """Check a configuration, before a server has to.
 
     Finds all problems at once, each with its line, what was found and what is allowed; reads the secrets, and runs the
-    configuration's own `tests:`. Nothing is asked of any cloud.
+    configuration's own `tests:`. Nothing is asked of any cloud without --live.
+
+    --live walks each account, as the identity that this very command runs as: who that is, each role, the login, and
+    each registry's answer to it. Where a step fails it says what to do, if possible with the very statement that an IAM
+    policy lacks. No login is shown.
 
     \b
     Exit codes:
-      0  valid
-      1  valid, but with a warning, and --strict was given
+      0  valid; with --live, every registry takes its login
+      1  valid, but --live found something, or there is a warning and --strict was given
       2  refused
     """
+    if live and without_secrets:
+        raise click.UsageError("--live needs the secrets: it can't go with --without-secrets")
+    if as_json and not live:
+        raise click.UsageError("--json shows what --live finds: give that too")
     loaded = settings.load(config, environ=os.environ, with_secrets=not without_secrets)
     warnings = [*loaded.warnings, *_warnings(loaded)]
-    for label, lines in [*_summary(loaded.settings), ("warning", warnings)]:
-        for index, line in enumerate(lines):
-            click.echo(f"{'' if index else label:<11}{line}")
-    click.echo(f"{config} is valid")
-    sys.exit(1 if strict and warnings else 0)
+    for line in _lines([("warning", warnings)] if as_json else [*_summary(loaded.settings), ("warning", warnings)]):
+        click.echo(line, err=as_json)
+    if not as_json:
+        click.echo(f"{config} is valid")
+    good = _walk(loaded, as_json=as_json) if live else True
+    sys.exit(1 if not good or (strict and warnings) else 0)
+
+
+def _lines(rows: Iterable[Row]) -> Iterator[str]:
+    for label, lines in rows:
+        yield from (f"{'' if index else label:<11}{line}" for index, line in enumerate(lines))
+
+
+def _walk(config: Config, *, as_json: bool) -> bool:
+    """Walk the accounts, show what came of it, and return whether all is well."""
+    from ecrmint import live  # with all that talks to clouds, which a check of a file does without
+    from ecrmint.commands import _live
+
+    clocks = live.Clocks()
+    planned = [*live.walks(config, clocks)]
+    reports = live.follow(planned, ended=lambda done: _progress(done, len(planned)))
+    for line in [_live.as_json(reports, clocks)] if as_json else ["", *_live.as_text(reports, clocks)]:
+        click.echo(line)
+    return all(report.ok for report in reports)
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        # The line is written over, and wiped at the end.
+        click.echo(f"\r\x1b[K{f'{done} of {total} logins tried' if done < total else ''}", nl=False, err=True)
 
 
 def _summary(settings: Settings) -> Iterator[Row]:

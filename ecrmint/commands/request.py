@@ -10,12 +10,12 @@ from typing import Final
 import click
 
 from ecrmint import client
-from ecrmint.client import Answer, Logins, printable
+from ecrmint.client import Answer, Logins
 from ecrmint.commands._options import WrongUseError, build_options
 from ecrmint.errors import NoAnswerError
 from ecrmint.fields import SecretSource
 from ecrmint.secretfile import read_secret
-from ecrmint.table import columns
+from ecrmint.table import columns, printable
 from ecrmint.tokens import Secret
 from ecrmint.wire import RegistryRequest
 

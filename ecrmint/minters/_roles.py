@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ecrmint.errors import (
     MalformedAnswerError,
     MintError,
+    NoIdentityError,
     PolicyTooLargeError,
     TagSessionDeniedError,
     TrustDeniedError,
@@ -22,7 +23,7 @@ from ecrmint.minters._aws_errors import UNREADABLE, Step
 from ecrmint.minters._base import Tell
 from ecrmint.minters._observer import CloudObserver
 from ecrmint.minters._session_tags import TagKey, Tags, build_session_name, session_tags, smaller
-from ecrmint.minters._web_identity import read_token
+from ecrmint.minters._web_identity import read_claims, read_token
 from ecrmint.tokens import Secret
 from ecrmint.wire import RegistryRequest
 
@@ -126,8 +127,14 @@ class Chain:
         if self.hops and self.hops[0].token_file is not None:
             return
         step = Step("STS's GetCallerIdentity", _nobody, broken=UNREADABLE)
-        answer = attempt(lambda: self.aws.sts(self.own).get_caller_identity(), step.explain)
-        tell("identity", text(answer.get("Arn")) or "STS does not say")
+        try:
+            answer = attempt(lambda: self.aws.sts(self.own).get_caller_identity(), step.explain)
+        except NoIdentityError:
+            raise
+        except MintError as error:  # a mint may do without: STS need not be reachable where there is no role
+            tell("identity", f"not known: {error}")
+        else:
+            tell("identity", text(answer.get("Arn")) or "STS does not say")
 
     def assume(self, tell: Tell) -> SessionKey | None:
         """Assume each role with the session of the one before, and tell of it. Raises: MintError."""
@@ -184,6 +191,7 @@ def _denied(hop: Hop, code: str) -> MintError:
         hint="one of: the role does not exist; its trust policy does not name our identity; the external id is"
         " another; our identity may not sts:AssumeRole it. AWS answers all of them alike",
         target=hop.arn,
+        action="sts:AssumeRole",
         external_id=hop.external_id,
     )
 
@@ -194,6 +202,8 @@ def _web_denied(hop: Hop, code: str) -> MintError:
         hint="one of: the role does not exist; its trust policy does not name the token's issuer, or asks for another"
         " audience (aud) or subject (sub) than the token's. AWS answers all of them alike",
         target=hop.arn,
+        action="sts:AssumeRoleWithWebIdentity",
+        web=read_claims(hop.token_file or ""),
     )
 
 
@@ -202,6 +212,7 @@ def _tags_denied(hop: Hop, code: str) -> MintError:
         f"AWS does not let a session of {hop.arn} have tags ({code})",
         hint=f"allow sts:TagSession {_IN_BOTH}; EKS Pod Identity adds tags of its own, which need it as well",
         target=hop.arn,
+        action="sts:TagSession",
     )
 
 
@@ -210,7 +221,7 @@ def _source_denied(hop: Hop, code: str) -> MintError:
         f"AWS does not let a session of {hop.arn} have a source identity ({code})",
         hint=f"allow sts:SetSourceIdentity {_IN_BOTH}",
         target=hop.arn,
-        external_id=hop.external_id,
+        action="sts:SetSourceIdentity",
     )
 
 

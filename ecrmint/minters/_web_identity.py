@@ -1,9 +1,11 @@
 """The token of a web identity: a file that whoever projects it renews, so it is read at each mint."""
 
+import json
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Final
 
-from ecrmint.errors import NoIdentityError
+from ecrmint.errors import NoIdentityError, WebIdentity
 from ecrmint.tokens import Secret
 from ecrmint.yamlfile import looks_random
 
@@ -20,6 +22,18 @@ def read_token(file: str) -> Secret:
     if not token.isascii() or not token.decode().isprintable() or b" " in token:
         raise NoIdentityError(f"the web identity's token file {shown} holds no token", hint=_HINT)
     return Secret(token.decode())
+
+
+def read_claims(file: str) -> WebIdentity | None:
+    """Return who the token in a file says that it is for, unverified; None where it does not say."""
+    try:
+        _, payload, _ = read_token(file).reveal().split(".")
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        # RFC 7519, section 4.1.3: several audiences are a list.
+        audience = claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0]
+        return WebIdentity(issuer=str(claims["iss"]), subject=str(claims["sub"]), audience=str(audience))
+    except (NoIdentityError, ValueError, LookupError, TypeError, RecursionError):
+        return None  # and not raised: some of them hold the token
 
 
 def _read(file: str) -> bytes:
