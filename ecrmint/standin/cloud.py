@@ -9,14 +9,18 @@ import string
 import time
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from json import dumps
 from math import inf
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+from ecrmint.standin import oidc
 from ecrmint.standin.ecr_registry import PUBLIC_HOSTS, EcrRegistry
 from ecrmint.standin.faults import Api, Call, Faults
+from ecrmint.standin.oidc import OidcProvider, WebTrust
 from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
 from ecrmint.standin.session_context import SessionContext
 from ecrmint.tokens import Secret
@@ -68,6 +72,7 @@ class Role:
     max_session: int  # seconds
     tag_session: bool  # whether those it trusts may also pass tags
     set_source_identity: bool  # ... and a source identity
+    web_trust: tuple[WebTrust, ...]  # whose tokens may assume it too
     id: str
 
     def admits(self, caller: AccessKey, external_id: str | None) -> bool:
@@ -109,6 +114,7 @@ class Cloud:
     calls: list[Call] = field(default_factory=list)
     keys: dict[str, AccessKey] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    oidc_providers: dict[tuple[str, str], OidcProvider] = field(default_factory=dict)  # by account and issuer
     disabled_regions: set[str] = field(default_factory=set)  # where STS is switched off
     packed_budget: int = PACKED_BUDGET
     ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)
@@ -116,6 +122,10 @@ class Cloud:
     google_tokens: dict[Secret, GoogleToken] = field(default_factory=dict)
     metadata_identity: str = ""  # the service account of the machine; "" for none
     _metadata_token: Secret | None = None
+
+    def now(self) -> float:
+        """Return the time of its clock, even if that is another one by then."""
+        return self.clock()
 
     def calls_to(self, api: Api) -> list[Call]:
         """Return the calls of one API in the order of their arrival."""
@@ -134,7 +144,8 @@ class Cloud:
         self,
         arn: str,
         *,
-        trust: Sequence[str],
+        trust: Sequence[str] = (),
+        web_trust: Sequence[WebTrust] = (),
         external_id: str | None = None,
         max_session: int = 3600,
         tag_session: bool = False,
@@ -142,6 +153,7 @@ class Cloud:
     ) -> None:
         """Add a role that the principals in ``trust`` may assume, for ``max_session`` seconds at most.
 
+        ``web_trust``: the web identities that may assume it as well, from ``OidcProvider.trusted``.
         ``tag_session`` and ``set_source_identity``: its trust policy allows sts:TagSession and sts:SetSourceIdentity.
         """
         self.roles[arn] = Role(
@@ -151,12 +163,26 @@ class Cloud:
             max_session=max_session,
             tag_session=tag_session,
             set_source_identity=set_source_identity,
+            web_trust=tuple(web_trust),
             id=_random_id("AROA"),
         )
 
     def remove_role(self, arn: str) -> None:
         """Delete a role; its sessions live on."""
         del self.roles[arn]
+
+    def add_oidc_provider(
+        self, issuer: str, account: str, *, audiences: Iterable[str] = (oidc.AUDIENCE,)
+    ) -> OidcProvider:
+        """Let an account know that issuer (a URL), for tokens of those audiences; it mints them too.
+
+        One issuer has one key, in however many accounts.
+        """
+        keys = [provider.key for provider in self.oidc_providers.values() if provider.issuer == issuer]
+        key = keys[0] if keys else generate_private_key(65537, 2048)
+        provider = OidcProvider(issuer, account, frozenset(audiences), clock=self.now, key=key)
+        self.oidc_providers[account, issuer] = provider
+        return provider
 
     def sessions_of(self, arn: str) -> list[AccessKey]:
         """Return every session that was issued of that role, the oldest first."""

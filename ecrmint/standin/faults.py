@@ -5,6 +5,7 @@ from typing import Literal
 
 Api = Literal[
     "sts.AssumeRole",
+    "sts.AssumeRoleWithWebIdentity",
     "sts.GetCallerIdentity",
     "ecr.GetAuthorizationToken",
     "ecr-public.GetAuthorizationToken",

@@ -19,6 +19,7 @@ from ecrmint.standin.faults import Api, Failure
 from ecrmint.standin.operation import Operation, unknown
 from ecrmint.standin.sigv4 import SignedRequest
 from ecrmint.standin.sts_form import SERVICE, Form, Tree, signer
+from ecrmint.standin.web_identity import assume_role_with_web_identity, claimed_subject
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -34,7 +35,7 @@ class Action:
 def operation(cloud: Cloud, request: SignedRequest) -> Operation:
     """Return what a form asks for."""
     form = dict(parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True))
-    caller, name = aws.claim(cloud, request).caller, form.get("Action", "")
+    caller, name = aws.claim(cloud, request).caller or claimed_subject(form), form.get("Action", "")
     action = _ACTIONS.get(name)
     if action is None:
         return unknown(name, caller, _refuse)
@@ -55,6 +56,7 @@ def _get_caller_identity(cloud: Cloud, request: SignedRequest, _form: Form) -> T
 
 _ACTIONS: Final[Mapping[str, Action]] = {
     "AssumeRole": Action("sts.AssumeRole", assume_role),
+    "AssumeRoleWithWebIdentity": Action("sts.AssumeRoleWithWebIdentity", assume_role_with_web_identity),
     "GetCallerIdentity": Action("sts.GetCallerIdentity", _get_caller_identity),
 }
 

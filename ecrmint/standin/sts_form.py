@@ -33,7 +33,7 @@ _PATTERNS: Final = {
     "ExternalId": r"[\w+=,.@:/-]{2,1224}",
     "DurationSeconds": r"\d{1,9}",
     "SourceIdentity": r"(?!aws:)[\w+=,.@-]{2,64}",
-    "WebIdentityToken": r".{4,20000}",
+    "WebIdentityToken": r"[\s\S]{4,20000}",
 }
 
 Form = Mapping[str, str]
