@@ -19,6 +19,7 @@ class TokenRegistry:
     realm: str = ""
     url: str = ""
     asked: list[str] = field(default_factory=list)  # "HOST PATH" of each call
+    cookies: list[str | None] = field(default_factory=list)
     queries: list[dict[str, list[str]]] = field(default_factory=list)
 
     def answer(self, path: str, authorization: str | None) -> tuple[int, dict[str, str], object]:
@@ -41,12 +42,14 @@ def serving(registry: TokenRegistry) -> Iterator[TokenRegistry]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             registry.asked.append(f"{self.headers['Host']} {parts.path}")
+            registry.cookies.append(self.headers["Cookie"])
             registry.queries.append(parse_qs(parts.query))
             status, headers, content = registry.answer(parts.path, self.headers["Authorization"])
             body = json.dumps(content).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
+            self.send_header("Set-Cookie", "session=of-this-login; Path=/")
             self.end_headers()
             self.wfile.write(body)
 
