@@ -7,10 +7,11 @@ from pydantic import Field
 from ecrmint.minters._base import AccountModel, Endpoints, Minter, Resources
 from ecrmint.minters._observer import CloudObserver
 from ecrmint.minters.ecr import EcrAccount
+from ecrmint.minters.ecr_public import EcrPublicAccount
 from ecrmint.minters.google import GoogleAccount
 from ecrmint.minters.static import StaticAccount
 
 __all__ = ["Account", "AccountModel", "CloudObserver", "Endpoints", "Minter", "Resources"]
 
-Account = Annotated[EcrAccount | GoogleAccount | StaticAccount, Field(discriminator="type")]
+Account = Annotated[EcrAccount | EcrPublicAccount | GoogleAccount | StaticAccount, Field(discriminator="type")]
 """An account of the configuration: the one line per provider."""

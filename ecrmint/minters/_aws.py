@@ -225,13 +225,12 @@ def _arguments(place: Place, key: SessionKey | None = None) -> _Arguments:
 def _config(place: Place) -> "Config":
     from botocore.config import Config
 
-    # None: what AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT say. Beside an address botocore takes neither.
-    fips, dual_stack = (False, False) if place.url else (place.fips or None, place.dual_stack or None)
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
-        use_fips_endpoint=fips,
-        use_dualstack_endpoint=dual_stack,
+        # None: what AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT say. An address is asked whatever the form.
+        use_fips_endpoint=place.fips or None,
+        use_dualstack_endpoint=place.dual_stack or None,
     )

@@ -79,6 +79,7 @@ class Endpoints(Model):
 
     sts: RegionalUrl = Regional()
     ecr: RegionalUrl = Regional()
+    ecr_public: RegionalUrl = Regional()
     google_token: Url | None = None
     iamcredentials: Url | None = None
     metadata: Url | None = None

@@ -23,6 +23,8 @@ _ECR: Final = re.compile(
     r"(?P<account>[0-9]{12})\.dkr(?P<form>\.ecr|-ecr)(?P<fips>-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)",
     re.ASCII,
 )
+ECR_PUBLIC: Final = "public.ecr.aws"
+ECR_PUBLIC_DUAL_STACK: Final = "ecr-public.aws.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,13 @@ def check_bare(host: str) -> str:
 def check_ecr(host: str) -> str:
     """Return the host of a private ECR registry. Raises: ValueError."""
     parse_ecr(host)
+    return host
+
+
+def check_ecr_public(host: str) -> str:
+    """Return a host of ECR Public. Raises: ValueError. Source: Amazon ECR Public User Guide, "Registries"."""
+    if host not in (ECR_PUBLIC, ECR_PUBLIC_DUAL_STACK):
+        raise ValueError(f"expected {ECR_PUBLIC}, or {ECR_PUBLIC_DUAL_STACK} where IPv6 is needed")
     return host
 
 

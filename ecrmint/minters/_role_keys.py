@@ -106,9 +106,8 @@ class RoleKeys(AccountModel):
         """Return the partitions of the registries, and a host in each."""
         return {"aws": self.registries[0]}
 
-    def chain(self, name: str, arn: str | None, region: str, resources: Resources, *, policy: str | None) -> Chain:
-        """Return the roles that end with this one, for a registry in this region."""
-        own = Place(region, resources.endpoints.sts.at(region))
+    def chain(self, name: str, arn: str | None, own: Place, resources: Resources, *, policy: str | None) -> Chain:
+        """Return the roles that end with this one, ``own`` being the STS of the registry's region and form."""
         chain = Chain(
             account=name,
             hops=() if arn is None else self._hops(name, arn, own, resources, policy=policy),

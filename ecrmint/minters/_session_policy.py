@@ -18,6 +18,8 @@ _ACTIONS: Final[Mapping[Access, tuple[str, ...]]] = {
     # A pull through the cache fetches what is new upstream, and makes the repository where it is the first one.
     "pull-through": (*_PULL, "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"),
 }
+PUBLIC_ACTIONS: Final = ("ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken")
+"""What ECR Public asks for; a login of it can pull whatever it may otherwise do."""
 # The characters of a repository's name (ECR API Reference, CreateRepository); of IAM's wildcards `*` alone.
 _PATTERN: Final = re.compile(r"[a-z0-9*][a-z0-9._/*-]{0,255}", re.ASCII)
 
@@ -45,6 +47,15 @@ def session_policy(
         _allow(("ecr:GetAuthorizationToken",), ["*"]),  # it has no resource of its own
         _allow(_ACTIONS[access], arns),
     ]
+    return _document(statements)
+
+
+def public_policy() -> str:
+    """Return the policy that lets its bearer pull from ECR Public, and push nothing there."""
+    return _document([_allow(PUBLIC_ACTIONS, ["*"])])
+
+
+def _document(statements: list[dict[str, object]]) -> str:
     # No space anywhere: they count.
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 

@@ -94,7 +94,7 @@ def _check_url_of(region: str, url: str) -> str:
 
 
 def is_near(host: str) -> bool:
-    """Return whether a host is this machine, or a metadata server beside it: plain http goes there, and no proxy does."""
+    """Return whether a host is this machine or a metadata server: plain http goes there, and by no proxy."""
     if host == "localhost" or host in METADATA_HOSTS:
         return True
     try:

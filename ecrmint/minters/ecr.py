@@ -4,27 +4,25 @@ Source: Amazon ECR API Reference, GetAuthorizationToken.
 """
 
 import re
-from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator
 
-from ecrmint.errors import MalformedAnswerError, MintError, RegistryDeniedError, WrongIdentityError
+from ecrmint.errors import MalformedAnswerError, WrongIdentityError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws import Aws, Place, SessionKey
+from ecrmint.minters._aws import Place, SessionKey
 from ecrmint.minters._aws_errors import UNREADABLE, Step
-from ecrmint.minters._base import BareHost, Minter, Registries, Resources, Tell
+from ecrmint.minters._base import BareHost, Minter, Registries, Resources
+from ecrmint.minters._ecr_login import RoleMinter, login_of
 from ecrmint.minters._hosts import EcrHost, check_ecr, check_list, parse_ecr
 from ecrmint.minters._role_keys import RoleKeys
-from ecrmint.minters._roles import Chain, silent, text
+from ecrmint.minters._roles import text
 from ecrmint.minters._session_policy import LONGEST, Access, check_repository, session_policy
-from ecrmint.tokens import Login, Secret
-from ecrmint.wire import RegistryRequest
+from ecrmint.tokens import Login
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr.type_defs import AuthorizationDataTypeDef
@@ -114,61 +112,38 @@ class EcrAccount(RoleKeys):
         )
 
     def _minter(self, name: str, group: _Group, policy: str | None, resources: Resources) -> Minter:
-        url = resources.endpoints.ecr.at(group.region)
+        endpoints = resources.endpoints
+        place = partial(Place, group.region, fips=group.fips, dual_stack=group.dual_stack)
         return EcrMinter(
             account=name,
-            partition=group.partition,
-            ecr=Place(group.region, url, fips=group.fips, dual_stack=group.dual_stack),
-            chain=self.chain(name, group.role, group.region, resources, policy=policy),
+            place=place(endpoints.ecr.at(group.region)),
+            chain=self.chain(name, group.role, place(endpoints.sts.at(group.region)), resources, policy=policy),
             aws=resources.aws,
+            partition=group.partition,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class EcrMinter:
+class EcrMinter(RoleMinter):
     """Mints the login of an identity in a region: it opens every registry there that the identity may pull from."""
 
-    account: str
     partition: str
-    ecr: Place
-    chain: Chain
-    aws: Aws = field(compare=False, repr=False)
 
     @property
     def provider(self) -> str:
         """``ecr``."""
         return "ecr"
 
-    @property
-    def per_build(self) -> bool:
-        """Whether the session has a build's tags."""
-        return bool(self.chain.tag_keys)
-
-    def for_build(self, request: RegistryRequest) -> "EcrMinter":
-        """Return the minter of the build's login."""
-        return replace(self, chain=self.chain.for_build(request))
-
-    def mint(self) -> Login:
-        """Assume the roles, if there are any, and ask ECR: one call each. Raises: MintError."""
-        return self._mint(silent)
-
-    def walk(self, tell: Tell) -> Login:
-        """Mint, and tell who we are and the session that each role gave. Raises: MintError."""
-        self.chain.tell_own(tell)
-        return self._mint(tell)
-
-    def _mint(self, tell: Tell) -> Login:
-        key = self.chain.assume(tell)
-        data = attempt(
-            partial(self._authorize, key),
-            Step("ECR's GetAuthorizationToken", self._registry_denied, broken=UNREADABLE).explain,
-        )
+    def ask(self, key: SessionKey | None) -> Login:
+        """Ask ECR. Raises: MintError."""
+        denied = partial(self.denied, "ECR", "ecr:GetAuthorizationToken")
+        step = Step("ECR's GetAuthorizationToken", denied, broken=UNREADABLE)
+        data = attempt(partial(self._authorize, key), step.explain)
         self._check_endpoint(text(data.get("proxyEndpoint")))
-        expires_at = _moment(data.get("expiresAt"))
-        return Login("AWS", _password(text(data.get("authorizationToken"))), expires_at)
+        return login_of(data)
 
     def _authorize(self, key: SessionKey | None) -> "AuthorizationDataTypeDef":
-        with self.aws.ecr(self.ecr, key) as client:
+        with self.aws.ecr(self.place, key) as client:
             entries = client.get_authorization_token().get("authorizationData", [])
         if len(entries) != 1:
             raise MalformedAnswerError(f"ECR's answer holds {len(entries)} logins instead of one")
@@ -180,36 +155,10 @@ class EcrMinter:
             found = parse_ecr(endpoint.removeprefix("https://"))
         except ValueError:
             raise MalformedAnswerError("ECR's answer does not name the registry that the login is for") from None
-        expected = (self.partition, self.ecr.region, self.chain.last.account if self.chain.last else found.account)
+        expected = (self.partition, self.place.region, self.chain.last.account if self.chain.last else found.account)
         if (found.partition, found.region, found.account) != expected:
             raise WrongIdentityError(
                 f"ECR's login is for the account {found.account} in {found.region} ({found.partition}), expected"
                 f" {expected[2]} in {expected[1]} ({expected[0]})",
                 hint="look at `endpoints` and at the AWS_ENDPOINT_URL variables",
             )
-
-    def _registry_denied(self, code: str) -> MintError:
-        who = self.chain.last.arn if self.chain.last else "the process's own identity"
-        return RegistryDeniedError(
-            f"{who} may not get a login from ECR in {self.ecr.region} ({code})",
-            hint="allow ecr:GetAuthorizationToken on the resource *",
-        )
-
-
-def _moment(expires_at: object) -> float:
-    if not isinstance(expires_at, datetime) or expires_at.tzinfo is None:
-        # Without a zone it might be any: a guess of some hours' error is no expiry.
-        raise MalformedAnswerError("ECR's answer does not say when the login ends")
-    return expires_at.timestamp()
-
-
-def _password(token: str) -> Secret:
-    """Return the password of a token: base64 of ``AWS:PASSWORD``. Raises: MalformedAnswerError."""
-    try:
-        decoded = b64decode(token, validate=True).decode("ascii")
-    except ValueError:  # and not raised: the error holds the token
-        decoded = ""
-    username, _, password = decoded.partition(":")
-    if username != "AWS" or not password:
-        raise MalformedAnswerError("ECR's answer holds no login of the form AWS:PASSWORD")
-    return Secret(password)

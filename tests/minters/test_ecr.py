@@ -5,11 +5,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import time
-from urllib.parse import urlsplit
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import EndpointConnectionError
 from support.accounts import complaint, minter, minters
 from support.identity import become, forget_identity
 from support.process import free_ports
@@ -30,7 +27,6 @@ from ecrmint.errors import (
 )
 from ecrmint.minters import Endpoints, Resources, _aws
 from ecrmint.minters._urls import Regional
-from ecrmint.minters.ecr import EcrMinter
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Call, Failure
 from ecrmint.standin.server import StandinServer
@@ -156,33 +152,6 @@ def test_a_second_mint_makes_no_second_client(resources: Resources) -> None:
     client = resources.aws.sts(place)
     made.mint()
     assert resources.aws.sts(place) is client
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        (OWN_HOST, "api.ecr.eu-west-1.amazonaws.com"),
-        ("111111111111.dkr.ecr-fips.us-east-1.amazonaws.com", "api.ecr-fips.us-east-1.amazonaws.com"),
-        ("111111111111.dkr-ecr.eu-west-1.on.aws", "ecr.eu-west-1.api.aws"),
-        ("111111111111.dkr-ecr-fips.us-east-1.on.aws", "ecr-fips.us-east-1.api.aws"),
-        ("111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn", "api.ecr.cn-north-1.amazonaws.com.cn"),
-        ("111111111111.dkr.ecr.eusc-de-east-1.amazonaws.eu", "api.ecr.eusc-de-east-1.amazonaws.eu"),
-    ],
-)
-@pytest.mark.usefixtures("cloud")
-def test_the_form_of_a_registrys_host_is_that_of_the_api(host: str, expected: str) -> None:
-    made = minter({**OWN, "registries": (host,)})
-    assert isinstance(made, EcrMinter)
-    asked: list[str] = []
-
-    def stop(request: AWSPreparedRequest, **_: object) -> None:
-        asked.append(str(urlsplit(request.url).hostname))
-        raise EndpointConnectionError(endpoint_url=request.url)
-
-    with made.aws.ecr(made.ecr, None) as client:
-        client.meta.events.register("before-send.ecr.GetAuthorizationToken", stop)
-    assert type(failure({**OWN, "registries": (host,)}, Resources(aws=made.aws))) is UnreachableError
-    assert set(asked) == {expected}
 
 
 # Whom it is for
