@@ -108,13 +108,15 @@ def test_what_is_not_known_is_501_and_recorded(server: StandinServer, cloud: Clo
     with pytest.raises(ClientError) as error:
         sts(server.url, key).get_session_token()
     assert code(error)[0] == 501
-    assert HTTP.get(f"{server.url}/v2/app/manifests/latest").status_code == 501
+    assert HTTP.get(f"{server.url}/v2/app/tags/list").status_code == 501
+    assert HTTP.post(f"{server.url}/v2/app/manifests/latest").status_code == 501
     assert HTTP.put(f"{server.url}/v2/").status_code == 501
     assert HTTP.get(f"{server.url}/v2").status_code == 501
     assert [call.target for call in cloud.calls_to("unknown")] == [
         "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
         "GetSessionToken",
-        "GET /v2/app/manifests/latest",
+        "GET /v2/app/tags/list",
+        "POST /v2/app/manifests/latest",
         "PUT /v2/",
         "GET /v2",
     ]

@@ -178,7 +178,7 @@ def test_an_account_that_does_not_know_the_issuer_takes_no_token(
 def test_other_parameters_are_checked_as_by_assume_role(
     server: StandinServer, provider: OidcProvider, more: dict[str, object], expected: tuple[int, str]
 ) -> None:
-    assert refusal(server, provider.token(sub=SUBJECT), **more)[:2] == expected
+    assert refusal(server, provider.token(sub=SUBJECT), ROLE, **more)[:2] == expected
 
 
 @pytest.mark.parametrize("failure", [IDP_UNREACHABLE, NO_VERIFICATION_KEY], ids=lambda failure: failure.code)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecrmint.standin import aws, aws_json, ecr, ecr_public, iamcredentials, metadata, oauth, registry, sts
+from ecrmint.standin import aws, aws_json, ecr, ecr_public, iamcredentials, metadata, oauth, registry, repository, sts
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.operation import Operation, run, unknown
@@ -26,6 +26,9 @@ def build_app(cloud: Cloud) -> Starlette:
 
     async def ping(request: Request) -> Response:
         return await run(cloud, registry.operation(cloud, request))
+
+    async def repository_access(request: Request) -> Response:
+        return await run(cloud, repository.operation(cloud, request))
 
     async def metadata_value(request: Request) -> Response:
         return await run(cloud, metadata.operation(cloud, request))
@@ -48,6 +51,7 @@ def build_app(cloud: Cloud) -> Starlette:
             Route("/token", token, methods=["POST"]),
             Route(iamcredentials.PATH, generate_access_token, methods=["POST"]),
             Route("/v2/", ping),
+            Route("/v2/{path:path}", repository_access, methods=["GET", "HEAD", "POST"]),
         ],
         exception_handlers={404: nothing, 405: nothing},
         middleware=[Middleware(_DatedAnswers, cloud=cloud)],

@@ -49,6 +49,13 @@ class Claim:
     region: str = ""
 
 
+def demand(service: Service, key: AccessKey, action: str) -> None:
+    """Check that a session policy leaves room for an action that takes no resource. Raises: RefusedError."""
+    if not key.may(action, "*"):
+        text = f"User: {key.arn} is not authorized to perform: {action} on resource: *"
+        raise service.refusal("denied", f"{text} because no session policy allows the {action} action")
+
+
 def claim(cloud: Cloud, request: sigv4.SignedRequest) -> Claim:
     """Return what a request claims: for the record alone."""
     try:

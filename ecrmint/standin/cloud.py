@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from ecrmint.standin import oidc
+from ecrmint.standin import ecr_registry, oidc
 from ecrmint.standin.ecr_registry import PUBLIC_HOSTS, EcrRegistry
 from ecrmint.standin.faults import Api, Call, Faults
 from ecrmint.standin.oidc import OidcProvider, WebTrust
@@ -97,6 +97,13 @@ class EcrLogin:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository: the accounts that its own policy lets pull from it."""
+
+    shared_with: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
 class GoogleToken:
     """What an access token is good for: whose it is, for which scopes, until when."""
 
@@ -118,6 +125,8 @@ class Cloud:
     disabled_regions: set[str] = field(default_factory=set)  # where STS is switched off
     packed_budget: int = PACKED_BUDGET
     ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)
+    repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)  # by host and name
+    pull_through: set[tuple[str, str]] = field(default_factory=set)  # hosts and the prefixes of names
     service_accounts: dict[str, ServiceAccount] = field(default_factory=dict)
     google_tokens: dict[Secret, GoogleToken] = field(default_factory=dict)
     metadata_identity: str = ""  # the service account of the machine; "" for none
@@ -214,6 +223,36 @@ class Cloud:
         self.ecr_logins[password] = login
         return password, login
 
+    def opens(self, login: EcrLogin, host: str) -> bool:
+        """Say whether a login is for that host: its own registry, or one that shares something with its account."""
+        if host in login.hosts:
+            return True
+        registry = ecr_registry.find(host)
+        if login.registry is None or registry is None or registry.region != login.registry.region:
+            return False
+        there = [repository for (place, _), repository in self.repositories.items() if place == registry.host]
+        return any(login.key.account in repository.shared_with for repository in there)
+
+    def add_repository(self, host: str, name: str) -> None:
+        """Add a repository to a registry, named by any of its hosts."""
+        self.repositories[_place(host), name] = Repository()
+
+    def share_repository(self, host: str, name: str, account: str) -> None:
+        """Let an account's identities pull from a repository of another account, by the repository's policy."""
+        self.repositories[_place(host), name].shared_with.add(account)
+
+    def repository(self, host: str, name: str) -> Repository | None:
+        """Return a repository, None where it does not exist."""
+        return self.repositories.get((_place(host), name))
+
+    def add_pull_through(self, host: str, prefix: str) -> None:
+        """Let a first pull of ``prefix/...`` make the repository, as a pull-through cache rule does."""
+        self.pull_through.add((_place(host), prefix))
+
+    def pull_through_prefixes(self, host: str) -> set[str]:
+        """Return the prefixes of a registry's pull-through cache rules."""
+        return {prefix for place, prefix in self.pull_through if place == _place(host)}
+
     def add_service_account(self, email: str, *, max_lifetime: int = GOOGLE_LIFE) -> None:
         """Add a service account whose access tokens live ``max_lifetime`` seconds at most."""
         self.service_accounts[email] = ServiceAccount(email, max_lifetime)
@@ -253,6 +292,12 @@ class Cloud:
 def account_of(arn: str) -> str:
     """Return the account in an ARN."""
     return arn.split(":")[4]
+
+
+def _place(host: str) -> str:
+    """Return the plain host of the registry that has that one."""
+    registry = ecr_registry.find(host)
+    return host if registry is None else registry.host
 
 
 def _random_id(prefix: str) -> str:

@@ -37,6 +37,7 @@ def _get_authorization_token(cloud: Cloud, request: SignedRequest) -> Response:
     session = aws.authenticate(cloud, SERVICE, request)
     if request.body != b"{}":
         raise RefusedError(Failure(501, "NotImplemented", "the stand-in cloud knows no parameters of this action"))
+    aws.demand(SERVICE, session.key, "ecr:GetAuthorizationToken")
     registry = EcrRegistry(session.key.account, session.region)
     data = authorization_data(cloud, "ecr.GetAuthorizationToken", session.key, registry)
     return aws_json.answer({"authorizationData": [{**data, "proxyEndpoint": f"https://{registry.host}"}]})

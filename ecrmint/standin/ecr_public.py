@@ -36,5 +36,7 @@ def _get_authorization_token(cloud: Cloud, request: SignedRequest) -> Response:
     session = aws.authenticate(cloud, SERVICE, request)
     if session.region != REGION:
         raise SERVICE.refusal("bad_signature", "Credential should be scoped to a valid region.")
+    for action in ("ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"):
+        aws.demand(SERVICE, session.key, action)
     data = authorization_data(cloud, "ecr-public.GetAuthorizationToken", session.key, None)
     return aws_json.answer({"authorizationData": data})

@@ -12,6 +12,8 @@ Api = Literal[
     "google.metadata",
     "google.token",
     "google.generateAccessToken",
+    "registry.pull",
+    "registry.push",
     "registry.v2",
     "unknown",
 ]

@@ -5,64 +5,77 @@ The registry is told by the Host header. Source: the distribution specification,
 
 import re
 from base64 import b64decode
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ecrmint.standin.cloud import CLOUD_PLATFORM, Cloud
+from ecrmint.standin.cloud import CLOUD_PLATFORM, Cloud, EcrLogin, GoogleToken
 from ecrmint.standin.faults import Failure, RefusedError
 from ecrmint.standin.operation import Operation
 from ecrmint.tokens import Secret
 
-_THROTTLED: Final = Failure(429, "TOOMANYREQUESTS", "Rate exceeded")
+THROTTLED: Final = Failure(429, "TOOMANYREQUESTS", "Rate exceeded")
+VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _GOOGLE_HOST: Final = re.compile(
     r"(us\.|eu\.|asia\.)?gcr\.io|[a-z]+(-[a-z]+\d+)?-docker\.pkg\.dev|docker\.[a-z]+-[a-z]+\d+\.rep\.pkg\.dev", re.ASCII
 )
 _PULL_SCOPES: Final = {CLOUD_PLATFORM, f"{CLOUD_PLATFORM}.read-only"}
-_VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """Username and password of a request."""
+
+    username: str
+    password: Secret
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return those of the Authorization header, empty ones where it holds none."""
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            text = b64decode(encoded if scheme.lower() == "basic" else "", validate=True).decode()
+        except ValueError:
+            text = ""
+        username, _, password = text.partition(":")
+        return cls(username, Secret(password))
 
 
 def operation(cloud: Cloud, request: Request) -> Operation:
     """Return the check of a login."""
-    host = request.headers.get("host", "")
-    username, password = _basic(request.headers.get("authorization", ""))
-    perform = partial(_ping, cloud, host, username, password)
-    return Operation("registry.v2", username, host, perform, partial(_refuse, host), _THROTTLED)
+    host, basic = request.headers.get("host", ""), Basic.of(request)
+    perform = partial(_ping, cloud, host, basic)
+    return Operation("registry.v2", basic.username, host, perform, partial(refuse, host), THROTTLED)
 
 
-def _ping(cloud: Cloud, host: str, username: str, password: Secret) -> Response:
-    if not _admits(cloud, host, username, password):
-        raise RefusedError(Failure(401, "UNAUTHORIZED", "authentication required"))
-    return JSONResponse({}, headers=_VERSION)
-
-
-def _admits(cloud: Cloud, host: str, username: str, password: Secret) -> bool:
-    match username:
+def check_login(cloud: Cloud, host: str, basic: Basic) -> EcrLogin | GoogleToken:
+    """Return what the password was issued as, where it opens that host. Raises: RefusedError, 401."""
+    match basic.username:
         case "AWS":
-            login = cloud.ecr_logins.get(password)
-            return login is not None and host in login.hosts and login.expires_at > cloud.clock()
+            login = cloud.ecr_logins.get(basic.password)
+            if login is not None and login.expires_at > cloud.clock() and cloud.opens(login, host):
+                return login
         case "oauth2accesstoken":
-            token = cloud.google_tokens.get(password)
-            allowed = token is not None and token.expires_at > cloud.clock() and token.scopes & _PULL_SCOPES
-            return bool(allowed) and _GOOGLE_HOST.fullmatch(host) is not None
-    return False
+            token = cloud.google_tokens.get(basic.password)
+            if token is not None and _is_good(token, cloud.clock()) and _GOOGLE_HOST.fullmatch(host):
+                return token
+    raise RefusedError(Failure(401, "UNAUTHORIZED", "authentication required"))
 
 
-def _basic(header: str) -> tuple[str, Secret]:
-    """Return username and password of an Authorization header, empty ones where it holds none."""
-    scheme, _, encoded = header.partition(" ")
-    try:
-        username, _, password = (
-            b64decode(encoded if scheme.lower() == "basic" else "", validate=True).decode().partition(":")
-        )
-    except ValueError:
-        return "", Secret("")
-    return username, Secret(password)
-
-
-def _refuse(host: str, failure: Failure) -> Response:
+def refuse(host: str, failure: Failure) -> Response:
+    """Return an error answer of that registry."""
     challenge = {"WWW-Authenticate": f'Basic realm="https://{host}/"'} if failure.status == 401 else {}  # noqa: PLR2004
     errors = [{"code": failure.code, "message": failure.message, "detail": None}]
-    return JSONResponse({"errors": errors}, failure.status, headers={**_VERSION, **challenge})
+    return JSONResponse({"errors": errors}, failure.status, headers={**VERSION, **challenge})
+
+
+def _ping(cloud: Cloud, host: str, basic: Basic) -> Response:
+    check_login(cloud, host, basic)
+    return JSONResponse({}, headers=VERSION)
+
+
+def _is_good(token: GoogleToken, now: float) -> bool:
+    return token.expires_at > now and not token.scopes.isdisjoint(_PULL_SCOPES)
