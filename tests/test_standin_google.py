@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import httpx2
 import pytest
@@ -16,8 +15,10 @@ from google.auth.transport.urllib3 import Request
 from google.oauth2.service_account import Credentials as KeyCredentials
 from support.standin import HTTP, OffsetClock, cleaned
 
-from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.cloud import METADATA_CACHE, UNIVERSE, Cloud
 from ecrmint.standin.faults import Call, Failure
+from ecrmint.standin.iamcredentials import service_disabled
+from ecrmint.standin.metadata import NOT_BOUND
 from ecrmint.standin.oauth import GRANT
 from ecrmint.standin.server import StandinServer
 
@@ -251,6 +252,46 @@ def test_who_is_not_permitted_is_refused(
         mint(made)
 
 
+def test_acting_as_oneself_must_be_permitted_too(server: StandinServer, cloud: Cloud) -> None:
+    asked = {"scope": [READ_ONLY]}
+    assert generate(server, machine_token(server), asked, email=CI).status_code == 403
+    cloud.allow_impersonation(CI, CI)
+    answer = generate(server, machine_token(server), asked, email=CI)
+    cloud.service_accounts[CI].impersonators.discard(CI)
+    assert answer.status_code == 200
+    assert ping(server, answer.json()["accessToken"]) == 200
+
+
+def test_a_refusal_names_the_missing_permission_as_google_does(server: StandinServer, cloud: Cloud) -> None:
+    answer = generate(server, machine_token(server), {"scope": [READ_ONLY]}, email=PULL)
+    assert (answer.status_code, answer.json()) == (
+        403,
+        {
+            "error": {
+                "code": 403,
+                "message": "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
+                "status": "PERMISSION_DENIED",
+                "details": [
+                    {
+                        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                        "reason": "IAM_PERMISSION_DENIED",
+                        "domain": "iam.googleapis.com",
+                        "metadata": {"permission": "iam.serviceAccounts.getAccessToken"},
+                    }
+                ],
+            }
+        },
+    )
+
+
+def test_an_api_that_is_off_says_so(server: StandinServer, cloud: Cloud) -> None:
+    cloud.faults["google.generateAccessToken"].error = service_disabled(123456789012)
+    answer = generate(server, machine_token(server), {"scope": [READ_ONLY]})
+    detail = answer.json()["error"]["details"][0]
+    assert (answer.status_code, detail["reason"]) == (403, "SERVICE_DISABLED")
+    assert detail["metadata"] == {"service": "iamcredentials.googleapis.com", "consumer": "projects/123456789012"}
+
+
 def test_twelve_hours_are_given_where_the_account_is_listed(
     server: StandinServer, cloud: Cloud, source: KeyCredentials
 ) -> None:
@@ -295,6 +336,7 @@ def test_only_a_live_token_with_the_right_scope_may_impersonate(server: StandinS
     narrow = mint(credentials(key, READ_ONLY))
     answer = generate(server, narrow.token, {"scope": [READ_ONLY]})
     assert (answer.status_code, answer.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert answer.json()["error"]["details"][0]["reason"] == "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
     old = machine_token(server)
     cloud.clock = OffsetClock(3601)
     answer = generate(server, old, {"scope": [READ_ONLY]})
@@ -325,6 +367,53 @@ def test_the_metadata_servers_token_is_the_same_until_its_last_minutes(server: S
     assert ping(server, third["access_token"]) == 200
 
 
+def test_a_metadata_token_may_be_near_its_end(server: StandinServer, cloud: Cloud) -> None:
+    cloud.metadata_cache = 0
+    cloud.faults["google.metadata"].life = 200
+    first, second = (metadata(server, "instance/service-accounts/default/token").json() for _ in range(2))
+    cloud.metadata_cache = METADATA_CACHE
+    third = metadata(server, "instance/service-accounts/default/token").json()
+    assert first["access_token"] == second["access_token"] != third["access_token"]
+    assert 190 < second["expires_in"] <= 200
+
+
+def test_a_pod_without_a_service_account_of_googles_is_a_principal(server: StandinServer, cloud: Cloud) -> None:
+    principal = cloud.set_gke_identity("acme", number=123456789012, namespace="drone", name="ecrmint")
+    pool = "iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/acme.svc.id.goog"
+    assert principal == f"principal://{pool}/subject/ns/drone/sa/ecrmint"
+    assert metadata(server, "instance/service-accounts/default/email").text == "acme.svc.id.goog"
+    assert metadata(server, "project/project-id").text == "acme"
+    assert ping(server, machine_token(server)) == 200
+    assert generate(server, machine_token(server), {"scope": [READ_ONLY]}).status_code == 403
+    cloud.allow_impersonation(principal, MIDDLE)
+    assert generate(server, machine_token(server), {"scope": [READ_ONLY]}).status_code == 200
+    assert cloud.calls_to("google.generateAccessToken")[-1].caller == principal
+
+
+def test_gkes_server_says_that_nobody_bound_the_pod(server: StandinServer, cloud: Cloud) -> None:
+    cloud.faults["google.metadata"].error = NOT_BOUND
+    answer = metadata(server, "instance/service-accounts/default/token")
+    assert (answer.status_code, "iam.serviceAccounts.getAccessToken" in answer.text) == (403, True)
+
+
+def test_another_universe_has_registries_of_its_own(server: StandinServer, cloud: Cloud) -> None:
+    cloud.universe_domain = "s3nsapis.fr"
+    cloud.add_google_host("docker.s3nsregistry.fr")
+    told = metadata(server, "universe/universe-domain").text
+    statuses = [ping(server, machine_token(server), host=host) for host in ("docker.s3nsregistry.fr", HOST)]
+    cloud.universe_domain = UNIVERSE
+    cloud.google_hosts.clear()
+    assert (told, statuses) == ("s3nsapis.fr", [200, 401])
+
+
+def test_a_host_of_ones_own_takes_tokens_where_it_was_added(server: StandinServer, cloud: Cloud) -> None:
+    before = ping(server, machine_token(server), host="docker.acme.example")
+    cloud.add_google_host("docker.acme.example")
+    after = ping(server, machine_token(server), host="docker.acme.example")
+    cloud.google_hosts.clear()
+    assert (before, after) == (401, 200)
+
+
 @pytest.mark.parametrize("headers", [{}, {"Metadata-Flavor": "AWS"}], ids=["none", "other"])
 def test_without_its_header_the_metadata_server_tells_nothing(
     server: StandinServer, cloud: Cloud, headers: dict[str, str]
@@ -347,13 +436,20 @@ def test_other_metadata_is_501(server: StandinServer, cloud: Cloud, path: str) -
     assert metadata(server, path).status_code == 501
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_calls_that_google_auth_should_not_make_are_501_and_recorded(
-    server: StandinServer, cloud: Cloud, method: Literal["GET", "POST"]
-) -> None:
-    path = f"/v1/projects/-/serviceAccounts/{CI}/allowedLocations"
-    assert HTTP.request(method, f"{server.url}{path}").status_code == 501
-    assert cloud.calls == [Call("unknown", "", f"{method} {path}")]
+def test_a_call_that_nobody_should_make_is_501_and_recorded(server: StandinServer, cloud: Cloud) -> None:
+    path = f"/v1/projects/-/serviceAccounts/{CI}:signBlob"
+    assert HTTP.post(f"{server.url}{path}").status_code == 501
+    assert cloud.calls == [Call("unknown", "", f"POST {path}")]
+
+
+@pytest.mark.parametrize(
+    "resource", [f"-/serviceAccounts/{CI}", "123456789012/locations/global/workloadIdentityPools/acme-aws"]
+)
+def test_there_is_no_regional_boundary_to_look_up(server: StandinServer, cloud: Cloud, resource: str) -> None:
+    headers = {"Authorization": f"Bearer {machine_token(server)}"}
+    answer = HTTP.get(f"{server.url}/v1/projects/{resource}/allowedLocations", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+    assert cloud.calls_to("google.allowedLocations") == [Call("google.allowedLocations", CI, resource)]
 
 
 def test_faults_come_in_googles_shapes(server: StandinServer, cloud: Cloud, key: Key) -> None:

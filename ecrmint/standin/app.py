@@ -10,7 +10,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecrmint.standin import aws, aws_json, ecr, ecr_public, iamcredentials, metadata, oauth, registry, repository, sts
+from ecrmint.standin import (
+    aws,
+    aws_json,
+    ecr,
+    ecr_public,
+    iamcredentials,
+    metadata,
+    oauth,
+    registry,
+    repository,
+    sts,
+    subject_token,
+    token_exchange,
+)
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.operation import Operation, run, unknown
@@ -40,6 +53,16 @@ def build_app(cloud: Cloud) -> Starlette:
         email, body = request.path_params["email"], await request.body()
         return await run(cloud, iamcredentials.operation(cloud, email, _bearer(request), body))
 
+    async def allowed_locations(request: Request) -> Response:
+        resource = request.path_params["resource"]
+        return await run(cloud, iamcredentials.allowed_locations(cloud, resource, _bearer(request)))
+
+    async def exchange(request: Request) -> Response:
+        return await run(cloud, token_exchange.operation(cloud, await request.body()))
+
+    async def workload_token(request: Request) -> Response:
+        return await run(cloud, subject_token.operation(cloud, request.url.path))
+
     async def nothing(request: Request, _: Exception) -> Response:
         return await run(cloud, unknown(f"{request.method} {request.url.path}", "", _refuse))
 
@@ -49,7 +72,11 @@ def build_app(cloud: Cloud) -> Starlette:
             Route("/", metadata_value),
             Route(f"{metadata.ROOT}{{path:path}}", metadata_value),
             Route("/token", token, methods=["POST"]),
+            Route(token_exchange.PATH, exchange, methods=["POST"]),
             Route(iamcredentials.PATH, generate_access_token, methods=["POST"]),
+            Route(iamcredentials.LOCATIONS_PATH, allowed_locations),
+            Route(subject_token.TEXT_PATH, workload_token),
+            Route(subject_token.JSON_PATH, workload_token),
             Route("/v2/", ping),
             Route("/v2/{path:path}", repository_access, methods=["GET", "HEAD", "POST"]),
         ],

@@ -23,6 +23,13 @@ from ecrmint.standin.faults import Api, Call, Faults
 from ecrmint.standin.oidc import OidcProvider, WebTrust
 from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
 from ecrmint.standin.session_context import SessionContext
+from ecrmint.standin.workload_identity import (
+    AwsPoolProvider,
+    OidcPoolProvider,
+    PoolProvider,
+    Subject,
+    default_audiences,
+)
 from ecrmint.tokens import Secret
 
 NO_TOKEN: Final = Secret("")  # what a user's key has instead of a session token
@@ -31,6 +38,7 @@ PACKED_BUDGET: Final = 4096  # characters of policy and tags together; AWS does 
 ECR_LIFE: Final = 12 * 3600.0  # seconds; always, says the API reference of GetAuthorizationToken
 GOOGLE_LIFE: Final = 3600  # seconds
 METADATA_CACHE: Final = 300.0  # seconds that a token has left when the metadata server asks for a new one
+UNIVERSE: Final = "googleapis.com"
 CLOUD_PLATFORM: Final = "https://www.googleapis.com/auth/cloud-platform"
 _ID_LETTERS: Final = string.ascii_uppercase + "234567"
 
@@ -105,9 +113,12 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class GoogleToken:
-    """What an access token is good for: whose it is, for which scopes, until when."""
+    """What an access token is good for: whose it is, for which scopes, until when.
 
-    email: str
+    ``principals``: a service account's email alone, or every name by which IAM's policies know a federated identity.
+    """
+
+    principals: frozenset[str]
     scopes: frozenset[str]
     expires_at: float
 
@@ -129,7 +140,13 @@ class Cloud:
     pull_through: set[tuple[str, str]] = field(default_factory=set)  # hosts and the prefixes of names
     service_accounts: dict[str, ServiceAccount] = field(default_factory=dict)
     google_tokens: dict[Secret, GoogleToken] = field(default_factory=dict)
-    metadata_identity: str = ""  # the service account of the machine; "" for none
+    pool_providers: dict[str, PoolProvider] = field(default_factory=dict)  # by the name that is their audience
+    subject_token: Callable[[], str] | None = None  # what a workload's own token endpoint answers
+    universe_domain: str = UNIVERSE
+    google_hosts: set[str] = field(default_factory=set)  # registries besides the universe's own
+    metadata_identity: str = ""  # the machine's service account, or a pool's name on GKE; "" for none
+    metadata_principals: frozenset[str] = frozenset()  # whose the machine's token is
+    metadata_cache: float = METADATA_CACHE  # seconds that its token has left when it becomes another; 0: none early
     _metadata_token: Secret | None = None
 
     def now(self) -> float:
@@ -262,25 +279,61 @@ class Cloud:
         return self.service_accounts[email].create_key(token_uri)
 
     def allow_impersonation(self, caller: str, target: str) -> None:
-        """Let one service account mint access tokens of another; both are emails."""
+        """Let one identity mint access tokens of a service account, an email.
+
+        ``caller`` is an email too, or a federated identity: principal://... or principalSet://...
+        """
         self.service_accounts[target].impersonators.add(caller)
+
+    def add_oidc_pool_provider(
+        self, name: str, issuer: str, *, audiences: Iterable[str] = (), subjects: str = "*"
+    ) -> OidcPoolProvider:
+        """Let a workload identity pool trust that issuer (a URL), and return the provider, which mints tokens too.
+
+        ``name``: //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER.
+        ``audiences``: whom its tokens are for, by default the provider. ``subjects``: a pattern of theirs.
+        """
+        wanted = frozenset(audiences) or default_audiences(name)
+        key = generate_private_key(65537, 2048)
+        provider = OidcPoolProvider(name, issuer, wanted, subjects, clock=self.now, key=key)
+        self.pool_providers[name] = provider
+        return provider
+
+    def add_aws_pool_provider(self, name: str, account: str, *, subjects: str = "*") -> None:
+        """Let a workload identity pool trust an AWS account; ``subjects`` is a pattern of callers' ARNs."""
+        self.pool_providers[name] = AwsPoolProvider(name, account, subjects)
+
+    def add_google_host(self, host: str) -> None:
+        """Let one more registry take Google's tokens: a name of one's own for Private Service Connect, say."""
+        self.google_hosts.add(host)
 
     def set_metadata_identity(self, email: str) -> None:
         """Make that service account the identity of the machine that the metadata server speaks for, as if new."""
-        self.metadata_identity, self._metadata_token = email, None
+        self.metadata_identity, self.metadata_principals, self._metadata_token = email, frozenset({email}), None
 
-    def issue_google_token(self, email: str, scopes: frozenset[str], *, seconds: float) -> Secret:
-        """Return a new access token."""
+    def set_gke_identity(self, project: str, *, number: int, namespace: str, name: str) -> str:
+        """Make a Kubernetes service account, bound to no service account, the machine's identity, as if new.
+
+        Returns its principal: what to allow impersonation to.
+        """
+        pool = f"{project}.svc.id.goog"
+        provider = f"//iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/{pool}/providers/gke"
+        principals = Subject(f"ns/{namespace}/sa/{name}").principals(provider)
+        self.metadata_identity, self.metadata_principals, self._metadata_token = pool, principals, None
+        return min(principals)
+
+    def issue_google_token(self, principals: frozenset[str], scopes: frozenset[str], *, seconds: float) -> Secret:
+        """Return a new access token of whoever goes by these names."""
         token = Secret(f"ya29.c.{secrets.token_urlsafe(700)}")
-        self.google_tokens[token] = GoogleToken(email, scopes, self.clock() + seconds)
+        self.google_tokens[token] = GoogleToken(principals, scopes, self.clock() + seconds)
         return token
 
     def metadata_token(self) -> tuple[Secret, GoogleToken]:
         """Return the machine's token: the same one until it is about to expire, as the real server does."""
         kept = self._metadata_token
-        if kept is None or self.google_tokens[kept].expires_at - self.clock() <= METADATA_CACHE:
+        if kept is None or self.google_tokens[kept].expires_at - self.clock() <= self.metadata_cache:
             seconds = self.life("google.metadata", GOOGLE_LIFE)
-            kept = self.issue_google_token(self.metadata_identity, frozenset({CLOUD_PLATFORM}), seconds=seconds)
+            kept = self.issue_google_token(self.metadata_principals, frozenset({CLOUD_PLATFORM}), seconds=seconds)
             self._metadata_token = kept
         return kept, self.google_tokens[kept]
 

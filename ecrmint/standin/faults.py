@@ -1,7 +1,10 @@
 """What can be made to go wrong in the stand-in cloud, and the record of who called what."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
+
+from starlette.responses import Response
 
 Api = Literal[
     "sts.AssumeRole",
@@ -12,6 +15,9 @@ Api = Literal[
     "google.metadata",
     "google.token",
     "google.generateAccessToken",
+    "google.allowedLocations",
+    "google.sts",
+    "oidc.token",
     "registry.pull",
     "registry.push",
     "registry.v2",
@@ -29,12 +35,22 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """What Google adds to an error for programs (google.rpc.ErrorInfo). ``metadata``: pairs of name and value."""
+
+    reason: str
+    domain: str
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """An error answer: HTTP status, the API's own code, and its text. Each API writes it in its own shape."""
 
     status: int
     code: str
     message: str = ""
+    info: ErrorInfo | None = None
 
 
 class RefusedError(Exception):
@@ -61,3 +77,4 @@ class Faults:
     next_errors: list[Failure] = field(default_factory=list)  # answered to the next calls, one each
     life: float | None = None  # seconds until what is issued expires, instead of the real length
     truncated: bool = False  # the second half of the body is left out, under the same status
+    alter: Callable[[Response], Response] | None = None  # what becomes of every answer; see malformed.py

@@ -1,32 +1,45 @@
 """Google's IAM Credentials API: generateAccessToken, which is how one identity acts as a service account.
 
-Source: IAM Service Account Credentials API reference, ``projects.serviceAccounts.generateAccessToken``.
+Source: IAM Service Account Credentials API reference, ``projects.serviceAccounts.generateAccessToken``, and the Cloud
+APIs' error model (google.rpc.Status with ErrorInfo) for what a refusal looks like.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import pairwise
 from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
-from ecrmint.standin.cloud import CLOUD_PLATFORM, GOOGLE_LIFE, Cloud
-from ecrmint.standin.faults import Failure, RefusedError
+from ecrmint.standin.cloud import CLOUD_PLATFORM, GOOGLE_LIFE, Cloud, GoogleToken
+from ecrmint.standin.faults import ErrorInfo, Failure, RefusedError
 from ecrmint.standin.operation import Operation
 from ecrmint.standin.service_account import ServiceAccount
 from ecrmint.tokens import Secret
 
 PATH: Final = "/v1/projects/-/serviceAccounts/{email}:generateAccessToken"
+LOCATIONS_PATH: Final = "/v1/projects/{resource:path}/allowedLocations"
 _SCOPES: Final = {CLOUD_PLATFORM, "https://www.googleapis.com/auth/iam"}  # one of them is needed to call
 _THROTTLED: Final = Failure(429, "RESOURCE_EXHAUSTED", "Quota exceeded")
+_SERVICE: Final = ("service", "iamcredentials.googleapis.com")
 _DENIED: Final = Failure(
     403,
     "PERMISSION_DENIED",
     "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
+    ErrorInfo("IAM_PERMISSION_DENIED", "iam.googleapis.com", (("permission", "iam.serviceAccounts.getAccessToken"),)),
+)
+_TOO_NARROW: Final = Failure(
+    403,
+    "PERMISSION_DENIED",
+    "Request had insufficient authentication scopes.",
+    ErrorInfo(
+        "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+        "googleapis.com",
+        (_SERVICE, ("method", "google.iam.credentials.v1.IAMCredentials.GenerateAccessToken")),
+    ),
 )
 
 
@@ -41,42 +54,66 @@ class Wish:
 
 def operation(cloud: Cloud, email: str, bearer: Secret, body: bytes) -> Operation:
     """Return the minting of a token for that service account."""
-    token = cloud.google_tokens.get(bearer)
-    caller = "" if token is None else token.email
     perform = partial(_generate, cloud, email, bearer, body)
-    return Operation("google.generateAccessToken", caller, email, perform, _refuse, _THROTTLED)
+    return Operation("google.generateAccessToken", _caller(cloud, bearer), email, perform, _refuse, _THROTTLED)
+
+
+def allowed_locations(cloud: Cloud, resource: str, bearer: Secret) -> Operation:
+    """Return the look-up of a token's regional boundary, which google-auth makes unasked: there is none here."""
+
+    def perform() -> Response:
+        raise RefusedError(Failure(404, "NOT_FOUND", "Requested entity was not found."))
+
+    return Operation("google.allowedLocations", _caller(cloud, bearer), resource, perform, _refuse, _THROTTLED)
+
+
+def service_disabled(project: int) -> Failure:
+    """Return what the API answers where that project, by its number, has not switched it on."""
+    text = f"IAM Service Account Credentials API has not been used in project {project} before or it is disabled."
+    consumer = ("consumer", f"projects/{project}")
+    return Failure(
+        403, "PERMISSION_DENIED", text, ErrorInfo("SERVICE_DISABLED", "googleapis.com", (_SERVICE, consumer))
+    )
+
+
+def _caller(cloud: Cloud, bearer: Secret) -> str:
+    """Return whose token it is: an email, or the principal:// of a federated identity."""
+    token = cloud.google_tokens.get(bearer)
+    return "" if token is None else min(token.principals)  # principal: sorts before principalSet:
 
 
 def _generate(cloud: Cloud, email: str, bearer: Secret, body: bytes) -> Response:
-    caller = _authenticate(cloud, bearer)
+    token = _authenticate(cloud, bearer)
     account = cloud.service_accounts.get(email)
     if account is None:
         raise RefusedError(Failure(404, "NOT_FOUND", f"Not found; Gaia id not found for email {email}"))
     wish = _parse(body)
-    _check_chain(cloud, [caller, *wish.delegates, email])
+    _check_chain(cloud, token.principals, [*wish.delegates, email])
     _check_wish(wish, account)
     seconds = cloud.life("google.generateAccessToken", wish.lifetime)
-    token = cloud.issue_google_token(email, wish.scopes, seconds=seconds)
+    issued = cloud.issue_google_token(frozenset({email}), wish.scopes, seconds=seconds)
     # Whole seconds: clients parse no fraction here.
     expire_time = datetime.fromtimestamp(cloud.clock() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return JSONResponse({"accessToken": token.reveal(), "expireTime": expire_time})
+    return JSONResponse({"accessToken": issued.reveal(), "expireTime": expire_time})
 
 
-def _authenticate(cloud: Cloud, bearer: Secret) -> str:
+def _authenticate(cloud: Cloud, bearer: Secret) -> GoogleToken:
     token = cloud.google_tokens.get(bearer)
     if token is None or token.expires_at <= cloud.clock():
         text = "Request had invalid authentication credentials. Expected OAuth 2 access token."
         raise RefusedError(Failure(401, "UNAUTHENTICATED", text))
     if not token.scopes & _SCOPES:
-        raise RefusedError(Failure(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes."))
-    return token.email
+        raise RefusedError(_TOO_NARROW)
+    return token
 
 
-def _check_chain(cloud: Cloud, chain: Sequence[str]) -> None:
-    for caller, target in pairwise(chain):
+def _check_chain(cloud: Cloud, caller: frozenset[str], chain: Sequence[str]) -> None:
+    """Check each hop: who goes by one of the names in ``caller`` may act as the first, the first as the second ..."""
+    for target in chain:
         account = cloud.service_accounts.get(target)
-        if account is None or caller not in account.impersonators:
+        if account is None or caller.isdisjoint(account.impersonators):
             raise RefusedError(_DENIED)
+        caller = frozenset({target})
 
 
 def _check_wish(wish: Wish, account: ServiceAccount) -> None:
@@ -121,4 +158,12 @@ def _invalid(message: str) -> RefusedError:
 
 def _refuse(failure: Failure) -> Response:
     error = {"code": failure.status, "message": failure.message, "status": failure.code}
-    return JSONResponse({"error": error}, failure.status)
+    return JSONResponse({"error": {**error, **_details(failure.info)}}, failure.status)
+
+
+def _details(info: ErrorInfo | None) -> Mapping[str, object]:
+    if info is None:
+        return {}
+    kind = "type.googleapis.com/google.rpc.ErrorInfo"
+    detail = {"@type": kind, "reason": info.reason, "domain": info.domain, "metadata": dict(info.metadata)}
+    return {"details": [detail]}

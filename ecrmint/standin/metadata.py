@@ -13,11 +13,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ecrmint.standin.cloud import CLOUD_PLATFORM, Cloud
 from ecrmint.standin.faults import Failure, RefusedError
 from ecrmint.standin.operation import Operation, unknown
-from ecrmint.standin.service_account import ServiceAccount
 
 ROOT: Final = "/computeMetadata/v1/"
 _FLAVOR: Final = {"Metadata-Flavor": "Google"}
 _THROTTLED: Final = Failure(429, "RESOURCE_EXHAUSTED", "Too Many Requests")
+NOT_BOUND: Final = Failure(  # GKE's server, where the annotation names a service account that does not know the pod
+    403,
+    "Forbidden",
+    "Unable to generate access token; IAM returned 403 Forbidden: Permission 'iam.serviceAccounts.getAccessToken'"
+    " denied on resource (or it may not exist).\nThis error could be caused by a missing IAM policy binding on the"
+    " target IAM service account.",
+)
 
 
 def operation(cloud: Cloud, request: Request) -> Operation:
@@ -40,22 +46,22 @@ def _root(_cloud: Cloud, _request: Request) -> Response:
     return PlainTextResponse("computeMetadata/\n", headers=_FLAVOR)
 
 
-def _universe(_cloud: Cloud, _request: Request) -> Response:
-    return PlainTextResponse("googleapis.com", headers=_FLAVOR)
+def _universe(cloud: Cloud, _request: Request) -> Response:
+    return PlainTextResponse(cloud.universe_domain, headers=_FLAVOR)
 
 
 def _project(cloud: Cloud, _request: Request) -> Response:
-    return PlainTextResponse(_identity(cloud).project, headers=_FLAVOR)
+    return PlainTextResponse(_project_of(_identity(cloud)), headers=_FLAVOR)
 
 
 def _email(cloud: Cloud, _request: Request) -> Response:
-    return PlainTextResponse(_identity(cloud).email, headers=_FLAVOR)
+    return PlainTextResponse(_identity(cloud), headers=_FLAVOR)
 
 
 def _info(cloud: Cloud, request: Request) -> Response:
     if request.query_params.get("recursive") != "true":
         raise RefusedError(Failure(501, "NotImplemented", "the stand-in cloud lists no folders"))
-    content = {"aliases": ["default"], "email": _identity(cloud).email, "scopes": [CLOUD_PLATFORM]}
+    content = {"aliases": ["default"], "email": _identity(cloud), "scopes": [CLOUD_PLATFORM]}
     return JSONResponse(content, headers=_FLAVOR)
 
 
@@ -79,11 +85,15 @@ _READERS: Final[Mapping[str, Callable[[Cloud, Request], Response]]] = {
 }
 
 
-def _identity(cloud: Cloud) -> ServiceAccount:
-    account = cloud.service_accounts.get(cloud.metadata_identity)
-    if account is None:
+def _identity(cloud: Cloud) -> str:
+    if not cloud.metadata_identity:
         raise RefusedError(Failure(404, "Not Found", "The requested URL was not found on this server."))
-    return account
+    return cloud.metadata_identity
+
+
+def _project_of(identity: str) -> str:
+    """Return the project in the email of a service account, or in the name of a pool (PROJECT.svc.id.goog)."""
+    return identity.rpartition("@")[2].partition(".")[0]
 
 
 def _refuse(failure: Failure) -> Response:

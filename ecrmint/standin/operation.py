@@ -45,6 +45,8 @@ async def run(cloud: Cloud, operation: Operation) -> Response:
     except asyncio.CancelledError:
         # The server ends: nobody waits for a long latency to pass.
         response = operation.refuse(Failure(503, "Unavailable", "the stand-in cloud was stopped"))
+    if faults.alter is not None:
+        response = faults.alter(response)
     return _halved(response) if faults.truncated else response
 
 

@@ -3,7 +3,6 @@
 The registry is told by the Host header. Source: the distribution specification, "Determining Support", and RFC 7617.
 """
 
-import re
 from base64 import b64decode
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +11,14 @@ from typing import Final, Self
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ecrmint.standin.cloud import CLOUD_PLATFORM, Cloud, EcrLogin, GoogleToken
+from ecrmint.standin import google_registry
+from ecrmint.standin.cloud import Cloud, EcrLogin, GoogleToken
 from ecrmint.standin.faults import Failure, RefusedError
 from ecrmint.standin.operation import Operation
 from ecrmint.tokens import Secret
 
 THROTTLED: Final = Failure(429, "TOOMANYREQUESTS", "Rate exceeded")
 VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
-_GOOGLE_HOST: Final = re.compile(
-    r"(us\.|eu\.|asia\.)?gcr\.io|[a-z]+(-[a-z]+\d+)?-docker\.pkg\.dev|docker\.[a-z]+-[a-z]+\d+\.rep\.pkg\.dev", re.ASCII
-)
-_PULL_SCOPES: Final = {CLOUD_PLATFORM, f"{CLOUD_PLATFORM}.read-only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ def check_login(cloud: Cloud, host: str, basic: Basic) -> EcrLogin | GoogleToken
                 return login
         case "oauth2accesstoken":
             token = cloud.google_tokens.get(basic.password)
-            if token is not None and _is_good(token, cloud.clock()) and _GOOGLE_HOST.fullmatch(host):
+            if token is not None and google_registry.opens(cloud, token, host):
                 return token
     raise RefusedError(Failure(401, "UNAUTHORIZED", "authentication required"))
 
@@ -75,7 +71,3 @@ def refuse(host: str, failure: Failure) -> Response:
 def _ping(cloud: Cloud, host: str, basic: Basic) -> Response:
     check_login(cloud, host, basic)
     return JSONResponse({}, headers=VERSION)
-
-
-def _is_good(token: GoogleToken, now: float) -> bool:
-    return token.expires_at > now and not token.scopes.isdisjoint(_PULL_SCOPES)
