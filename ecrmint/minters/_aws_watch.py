@@ -5,11 +5,10 @@ Source: boto3's guide, "Extensibility guide", and ``botocore/client.py`` for the
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from ecrmint.minters._observer import CloudObserver
+from ecrmint.minters._observer import CloudObserver, seconds_ahead
 
 if TYPE_CHECKING:
     from botocore.hooks import BaseEventHooks
@@ -43,9 +42,10 @@ class Watch:
         **_: object,
     ) -> None:
         self._ended(event_name, context)
-        date = _date(parsed.get("ResponseMetadata", {}).get("HTTPHeaders"))
-        if date is not None:
-            self.observer.clock_skew(_provider(event_name), date - time())
+        headers = parsed.get("ResponseMetadata", {}).get("HTTPHeaders")
+        skew = seconds_ahead(headers.get("date")) if isinstance(headers, Mapping) else None
+        if skew is not None:
+            self.observer.clock_skew(_provider(event_name), skew)
 
     def _failed(self, *, context: Mapping[str, object], event_name: str, **_: object) -> None:
         self._ended(event_name, context)
@@ -62,11 +62,3 @@ class Watch:
 def _provider(event_name: str) -> str:
     """Return the type of account for an event such as ``after-call.ecr-public.GetAuthorizationToken``."""
     return _PROVIDERS.get(event_name.split(".")[1], "ecr")
-
-
-def _date(headers: object) -> float | None:
-    date = headers.get("date") if isinstance(headers, Mapping) else None
-    try:
-        return parsedate_to_datetime(date).timestamp() if isinstance(date, str) else None
-    except ValueError:
-        return None

@@ -105,7 +105,7 @@ class Resources:
         cls, observer: CloudObserver, *, endpoints: Endpoints, secrets: Mapping[SecretSource, Secret]
     ) -> "Resources":
         """Return resources whose calls the observer is told of."""
-        return cls(endpoints, secrets, aws=Aws(observer), observer=observer)
+        return cls(endpoints, secrets, aws=Aws(observer), http=Http(observer), observer=observer)
 
 
 _Host = TypeVar("_Host", bound=str)

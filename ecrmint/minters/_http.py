@@ -3,9 +3,10 @@
 Importing this does not import httpx2: a call does.
 """
 
+import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -20,6 +21,7 @@ from ecrmint.errors import (
     UnreachableError,
 )
 from ecrmint.minters._attempt import attempt
+from ecrmint.minters._observer import SILENT, CloudObserver, seconds_ahead
 
 if TYPE_CHECKING:
     import httpx2
@@ -44,6 +46,7 @@ class Answer:
 class Http:
     """The clients, for any thread; made at the first call, since making one reads the machine's certificates."""
 
+    observer: CloudObserver = SILENT
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _public: "httpx2.Client | None" = None
     _metadata: "httpx2.Client | None" = None
@@ -52,13 +55,17 @@ class Http:
         """Return the right to make calls that end, together, in about that time."""
         return Calls(self, monotonic() + seconds)
 
+    def client(self, url: str) -> "httpx2.Client":
+        """Return the client for an address: one of plain http is near, and no proxy's business."""
+        return self.metadata() if url.startswith("http:") else self.public()
+
     def public(self) -> "httpx2.Client":
         """Return the client for the internet: proxies and certificates as the usual variables say."""
         import httpx2
 
         with self._lock:
             if self._public is None:
-                self._public = httpx2.Client(limits=_unkept())
+                self._public = httpx2.Client(verify=_certificates(), limits=_unkept())
             return self._public
 
     def metadata(self) -> "httpx2.Client":
@@ -72,6 +79,14 @@ class Http:
                     trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=_unkept()
                 )
             return self._metadata
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """Return those of AWS_CA_BUNDLE where the variables for everybody say nothing: one proxy signs for both clouds."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return True
+    return ssl.create_default_context(cafile=bundle)
 
 
 def _unkept() -> "httpx2.Limits":
@@ -88,24 +103,37 @@ class Calls:
     http: Http
     deadline: float
 
-    def post(self, url: str, *, headers: Mapping[str, str], content: bytes, what: str) -> Answer:
-        """Post to an API; ``what`` names it in errors. Raises: MintError where there is no answer."""
-        call = partial(self._send, self.http.public(), "POST", url, headers=headers, content=content, what=what)
-        return attempt(call, partial(_explain, what))
+    def post(self, url: str, *, headers: Mapping[str, str], content: bytes, what: str, call: str) -> Answer:
+        """Post to an API; ``what`` names it in errors, ``call`` its operation. Raises: MintError for no answer."""
+        send = partial(
+            self._send, partial(self.http.client, url), "POST", url, headers=headers, content=content, what=what
+        )
+        return self._observed(call, partial(attempt, send, partial(_explain, what)))
 
     def get(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
         """Get from the internet; ``what`` names the other side in errors. Raises: MintError for no answer."""
-        call = partial(self._send, self.http.public(), "GET", url, headers=headers, content=None, what=what)
-        return attempt(call, partial(_explain, what))
+        send = partial(self._send, partial(self.http.client, url), "GET", url, headers=headers, content=None, what=what)
+        return attempt(send, partial(_explain, what))
 
     def get_metadata(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
         """Get from the metadata server, past any proxy. Raises: MintError where there is no answer."""
-        call = partial(self._send, self.http.metadata(), "GET", url, headers=headers, content=None, what=what)
-        return attempt(call, partial(_explain, what))
+        send = partial(self._send, self.http.metadata, "GET", url, headers=headers, content=None, what=what)
+        return self._observed("metadata", partial(attempt, send, partial(_explain, what)))
+
+    def _observed(self, call: str, make: Callable[[], Answer]) -> Answer:
+        started = monotonic()
+        try:
+            answer = make()
+        finally:
+            self.http.observer.call_ended("google", call, monotonic() - started)
+        skew = seconds_ahead(answer.headers.get("date"))
+        if skew is not None:
+            self.http.observer.clock_skew("google", skew)
+        return answer
 
     def _send(
         self,
-        client: "httpx2.Client",
+        client: "Callable[[], httpx2.Client]",
         method: str,
         url: str,
         *,
@@ -113,7 +141,7 @@ class Calls:
         content: bytes | None,
         what: str,
     ) -> Answer:
-        with client.stream(method, url, headers=headers, content=content, timeout=self._timeout(what)) as answer:
+        with client().stream(method, url, headers=headers, content=content, timeout=self._timeout(what)) as answer:
             body = bytearray()
             for part in answer.iter_bytes():
                 body += part
@@ -154,5 +182,10 @@ def _explain(what: str, error: Exception) -> MintError:
             return UnreachableError(
                 f"{what} can't be reached ({type(error).__name__})",
                 hint="look at DNS, the proxy, its certificates and the network's rules",
+            )
+        case OSError():  # the SDK of HTTP has errors of its own for everything else
+            return UnreachableError(
+                f"{what} can't be asked: the certificates to trust can't be read ({type(error).__name__})",
+                hint="look at the file that SSL_CERT_FILE or AWS_CA_BUNDLE names",
             )
     return MalformedAnswerError(f"{what} answers what can't be read ({type(error).__name__})")

@@ -1,5 +1,7 @@
 """Who is told what minting sees of the clouds, beyond whether a login came of it."""
 
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import Final, Protocol
 
 
@@ -32,3 +34,11 @@ class SilentObserver:
 
 
 SILENT: Final = SilentObserver()
+
+
+def seconds_ahead(date: object) -> float | None:
+    """Return how far the clock of an answer's ``Date`` (RFC 9110, 6.6.1) is ahead of ours, None where it has none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time() if isinstance(date, str) else None
+    except (ValueError, OverflowError):
+        return None
