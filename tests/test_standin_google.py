@@ -207,6 +207,48 @@ def test_an_assertion_with_a_signature_that_does_not_hold_is_refused(
     assert grant(server, "WzFd.WzFd.WzFd") == (400, "invalid_grant")
 
 
+def self_signed(key: Key) -> str:
+    made = credentials(key, READ_ONLY, "https://www.googleapis.com/auth/iam")
+    made = made.with_always_use_jwt_access(True)  # type: ignore[no-untyped-call]
+    made._create_self_signed_jwt(None)
+    made.refresh(None)
+    return str(made.token)
+
+
+def signed(key: Key, **changes: object) -> str:
+    now = int(time.time())
+    claims = {"iss": CI, "sub": CI, "scope": READ_ONLY, "iat": now, "exp": now + 3600, **changes}
+    signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
+    made: bytes = jwt.encode(signer, claims)  # type: ignore[no-untyped-call]
+    return made.decode()
+
+
+def test_a_key_signs_a_login_of_its_own(server: StandinServer, cloud: Cloud, key: Key) -> None:
+    token = self_signed(key)
+    assert ping(server, token) == 200
+    assert generate(server, token, {"scope": [READ_ONLY]}).status_code == 200
+    cloud.clock = OffsetClock(3601)
+    assert ping(server, token) == 401
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"iss": "stranger@acme.iam.gserviceaccount.com"}, 401),
+        ({"iss": PULL}, 401),
+        ({"aud": "https://artifactregistry.googleapis.com/"}, 401),
+        ({"scope": "openid"}, 401),
+        ({"exp": int(time.time()) + 7200}, 401),
+        ({"exp": "never"}, 401),
+    ],
+)
+def test_what_a_key_signed_for_itself_is_checked(
+    server: StandinServer, cloud: Cloud, key: Key, changes: dict[str, object], status: int
+) -> None:
+    assert ping(server, signed(key, **changes)) == status
+
+
 def test_another_grant_is_refused(server: StandinServer, cloud: Cloud, key: Key) -> None:
     assert grant(server, assertion(key), grant_type="refresh_token") == (400, "unsupported_grant_type")
 

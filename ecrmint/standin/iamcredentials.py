@@ -14,6 +14,7 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from ecrmint.standin.bearer import find
 from ecrmint.standin.cloud import CLOUD_PLATFORM, GOOGLE_LIFE, Cloud, GoogleToken
 from ecrmint.standin.faults import ErrorInfo, Failure, RefusedError
 from ecrmint.standin.operation import Operation
@@ -78,7 +79,7 @@ def service_disabled(project: int) -> Failure:
 
 def _caller(cloud: Cloud, bearer: Secret) -> str:
     """Return whose token it is: an email, or the principal:// of a federated identity."""
-    token = cloud.google_tokens.get(bearer)
+    token = find(cloud, bearer)
     return "" if token is None else min(token.principals)  # principal: sorts before principalSet:
 
 
@@ -98,7 +99,7 @@ def _generate(cloud: Cloud, email: str, bearer: Secret, body: bytes) -> Response
 
 
 def _authenticate(cloud: Cloud, bearer: Secret) -> GoogleToken:
-    token = cloud.google_tokens.get(bearer)
+    token = find(cloud, bearer)
     if token is None or token.expires_at <= cloud.clock():
         text = "Request had invalid authentication credentials. Expected OAuth 2 access token."
         raise RefusedError(Failure(401, "UNAUTHENTICATED", text))

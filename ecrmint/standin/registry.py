@@ -11,7 +11,7 @@ from typing import Final, Self
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ecrmint.standin import google_registry
+from ecrmint.standin import bearer, google_registry
 from ecrmint.standin.cloud import Cloud, EcrLogin, GoogleToken
 from ecrmint.standin.faults import Failure, RefusedError
 from ecrmint.standin.operation import Operation
@@ -55,7 +55,7 @@ def check_login(cloud: Cloud, host: str, basic: Basic) -> EcrLogin | GoogleToken
             if login is not None and login.expires_at > cloud.clock() and cloud.opens(login, host):
                 return login
         case "oauth2accesstoken":
-            token = cloud.google_tokens.get(basic.password)
+            token = bearer.find(cloud, basic.password)
             if token is not None and google_registry.opens(cloud, token, host):
                 return token
     raise RefusedError(Failure(401, "UNAUTHORIZED", "authentication required"))
