@@ -124,7 +124,7 @@ class RoleKeys(AccountModel):
         hops = [
             Hop(
                 via.role_arn,
-                Place(via.region, resources.endpoints.sts.at(via.region)) if via.region else own,
+                replace(own, region=via.region, url=resources.endpoints.sts.at(via.region)) if via.region else own,
                 session_name,
                 _FIRST_SECONDS,
                 via.external_id,

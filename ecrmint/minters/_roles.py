@@ -219,7 +219,7 @@ def _tags_denied(hop: Hop, code: str) -> MintError:
 def _source_denied(hop: Hop, code: str) -> MintError:
     return TrustDeniedError(
         f"AWS does not let a session of {hop.arn} have a source identity ({code})",
-        hint=f"allow sts:SetSourceIdentity {_IN_BOTH}",
+        hint=f"allow sts:SetSourceIdentity {_IN_BOTH}; a session that has a source identity already can't change it",
         target=hop.arn,
         action="sts:SetSourceIdentity",
     )
