@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.canned import Canned, canned_server
 from support.command import Command, Ended
 from support.minters import FakeMinter
 from support.process import free_ports
@@ -16,8 +15,9 @@ from support.standin import OffsetClock, cleaned
 from support.token_registry import TokenRegistry, serving
 
 from ecrmint import live
-from ecrmint.errors import CloudError, MintTimeoutError
-from ecrmint.live import Report, Walk
+from ecrmint.commands._live import as_text
+from ecrmint.errors import CloudError, LoginRefusedError, MintTimeoutError
+from ecrmint.live import Clocks, Report, Step, Walk
 from ecrmint.registry import Registry
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Failure
@@ -339,13 +339,13 @@ def test_no_secret_is_shown_whatever_fails(check: Check, cloud: Cloud, options: 
     assert [secret for secret in secrets if secret in shown] == []
 
 
-def test_what_a_cloud_says_can_not_move_the_cursor(check: Check, cloud: Cloud) -> None:
-    cloud.set_metadata_identity(NODE)
-    with canned_server({"computeMetadata": Canned(b"\x1b[2Jx@y.z", headers={"Metadata-Flavor": "Google"})}) as url:
-        check.cloud_url = url
-        ended = check(accounts={"gar": IMPERSONATED})
-    assert ended.code == 1
-    assert "\x1b" not in ended.out
+def test_what_a_cloud_says_can_not_move_the_cursor() -> None:
+    minter, wild = FakeMinter().then_login(), "\x1b[2J"
+    steps = (Step(wild, ok=True, detail=wild), Step("login", ok=False, detail=wild))
+    report = Report(walk(minter), steps, CloudError(wild, hint=wild), {"registry.example": LoginRefusedError(wild)})
+    shown = [*as_text([report], Clocks())]
+    assert [line for line in shown if not line.isprintable()] == []
+    assert len([line for line in shown if "[2J" in line]) == 6
 
 
 # How it is asked for
@@ -407,19 +407,36 @@ def test_an_account_that_hangs_is_given_up_and_the_others_go_on() -> None:
     assert reports[0].steps[-1].detail == "not done after 0.2 s"
 
 
+def test_what_was_given_up_may_still_end_and_changes_nothing() -> None:
+    late, other = FakeMinter(account="late").then_login(), FakeMinter(account="other").then_login()
+    late.gate.clear()
+    other.gate.clear()
+    told = []
+
+    def ended(done: int) -> None:
+        told.append(done)
+        # First the late one is given up, then it ends after all: only then may the other one.
+        (late if len(told) == 1 else other).gate.set()
+
+    reports = live.follow([walk(late), walk(other)], seconds=1.0, at_once=1, ended=ended)
+    assert told == [1, 1, 2]
+    assert codes(reports) == {"late": "timeout", "other": None}
+
+
 def test_as_many_are_walked_at_one_time_as_is_said_and_no_more() -> None:
     minters = [FakeMinter(account=str(number)).then_login() for number in range(5)]
     for minter in minters:
         minter.gate.clear()
     thread = threading.Thread(target=live.follow, args=([*map(walk, minters)],), kwargs={"seconds": 30, "at_once": 2})
     thread.start()
-    for minter in minters[:2]:
-        assert minter.entered.acquire(timeout=10)
-    assert [minter.calls for minter in minters] == [1, 1, 0, 0, 0]
-    for minter in minters:
-        minter.gate.set()
+    for last in (1, 2, 3):
+        assert minters[last].entered.acquire(timeout=10)
+        assert [minter.calls for minter in minters[last + 1 :]] == [0] * (4 - last)
+        minters[last - 1].gate.set()
+    minters[3].gate.set()
+    minters[4].gate.set()
     thread.join(10)
-    assert [minter.calls for minter in minters] == [1, 1, 1, 1, 1]
+    assert [minter.calls for minter in minters] == [1] * 5
 
 
 def test_reports_are_in_the_order_of_the_walks_whoever_ends_first() -> None:

@@ -101,6 +101,12 @@ def test_no_other_answer_is_a_yes(calls: Calls, answer: Canned, kind: type[Ecrmi
         assert type(failure(Registry("docker.io", url), GOOD, calls)) is kind
 
 
+def test_a_yes_is_a_yes_whatever_else_it_says(calls: Calls) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="http://registry.example/token"'}
+    with canned_server({"v2": Canned(b"{}", headers=challenge)}) as url:
+        Registry("docker.io", url).prove(GOOD, calls)
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"token": ""}', b"[]"])
 def test_a_token_service_without_a_token_is_no_yes(registry: TokenRegistry, calls: Calls, body: bytes) -> None:
     with canned_server({"token": Canned(body)}) as url:
