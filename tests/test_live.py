@@ -383,7 +383,9 @@ def test_with_json_a_warning_goes_elsewhere_and_still_fails_a_strict_check(check
 def test_progress_is_for_a_terminal_alone(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check(accounts={"hub": HUB}).err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert check(accounts={"hub": HUB, "prod": PROD}).err == "\r\x1b[K1 of 2 logins tried\r\x1b[K"
+    assert check(accounts={"hub": HUB, "prod": PROD}).err == (
+        "\r\x1b[K0 of 2 logins tried\r\x1b[K1 of 2 logins tried\r\x1b[K"
+    )
 
 
 # What hangs

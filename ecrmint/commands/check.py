@@ -67,6 +67,7 @@ def _walk(config: Config, *, as_json: bool) -> bool:
 
     clocks = live.Clocks()
     planned = [*live.walks(config, clocks)]
+    _progress(0, len(planned))
     reports = live.follow(planned, ended=lambda done: _progress(done, len(planned)))
     for line in [_live.as_json(reports, clocks)] if as_json else ["", *_live.as_text(reports, clocks)]:
         click.echo(line)
