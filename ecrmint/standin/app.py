@@ -13,9 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ecrmint.standin import (
     aws,
     aws_json,
+    container,
     ecr,
     ecr_public,
     iamcredentials,
+    imds,
+    machines,
     metadata,
     oauth,
     registry,
@@ -42,6 +45,18 @@ def build_app(cloud: Cloud) -> Starlette:
 
     async def repository_access(request: Request) -> Response:
         return await run(cloud, repository.operation(cloud, request))
+
+    async def pod_credentials(request: Request) -> Response:
+        return await run(cloud, container.pod_operation(cloud, request))
+
+    async def task_credentials(request: Request) -> Response:
+        return await run(cloud, container.task_operation(cloud, request))
+
+    async def instance_token(request: Request) -> Response:
+        return await run(cloud, imds.token_operation(cloud, request))
+
+    async def instance_role(request: Request) -> Response:
+        return await run(cloud, imds.role_operation(cloud, request))
 
     async def metadata_value(request: Request) -> Response:
         return await run(cloud, metadata.operation(cloud, request))
@@ -78,6 +93,10 @@ def build_app(cloud: Cloud) -> Starlette:
             Route(subject_token.TEXT_PATH, workload_token),
             Route(subject_token.JSON_PATH, workload_token),
             Route("/v2/", ping),
+            Route(container.POD_PATH, pod_credentials),
+            Route(f"{machines.TASK_ROOT}{{id}}", task_credentials),
+            Route(imds.TOKEN_PATH, instance_token, methods=["PUT"]),
+            Route(f"{imds.ROLES_PATH}{{name:path}}", instance_role),
             Route("/v2/{path:path}", repository_access, methods=["GET", "HEAD", "POST"]),
         ],
         exception_handlers={404: nothing, 405: nothing},

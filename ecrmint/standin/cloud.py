@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from ecrmint.standin import ecr_registry, oidc
 from ecrmint.standin.ecr_registry import PUBLIC_HOSTS, EcrRegistry
 from ecrmint.standin.faults import Api, Call, Faults
+from ecrmint.standin.machines import Machines
 from ecrmint.standin.oidc import OidcProvider, WebTrust
 from ecrmint.standin.service_account import TOKEN_URI, ServiceAccount
 from ecrmint.standin.session_context import SessionContext
@@ -133,6 +134,7 @@ class Cloud:
     keys: dict[str, AccessKey] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     oidc_providers: dict[tuple[str, str], OidcProvider] = field(default_factory=dict)  # by account and issuer
+    machines: Machines = field(default_factory=Machines)
     disabled_regions: set[str] = field(default_factory=set)  # where STS is switched off
     packed_budget: int = PACKED_BUDGET
     ecr_logins: dict[Secret, EcrLogin] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from ecrmint.standin import aws, aws_json
 from ecrmint.standin.authorization import authorization_data
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.ecr_registry import EcrRegistry
-from ecrmint.standin.faults import Failure, RefusedError
+from ecrmint.standin.faults import Failure, Faults, RefusedError
 from ecrmint.standin.operation import Operation
 from ecrmint.standin.sigv4 import SignedRequest
 
@@ -38,6 +38,12 @@ def _get_authorization_token(cloud: Cloud, request: SignedRequest) -> Response:
     if request.body != b"{}":
         raise RefusedError(Failure(501, "NotImplemented", "the stand-in cloud knows no parameters of this action"))
     aws.demand(SERVICE, session.key, "ecr:GetAuthorizationToken")
+    faults = cloud.faults["ecr.GetAuthorizationToken"]
+    return aws_json.answer({"authorizationData": [_data(cloud, session, faults) for _ in range(faults.logins)]})
+
+
+def _data(cloud: Cloud, session: aws.Session, faults: Faults) -> dict[str, object]:
     registry = EcrRegistry(session.key.account, session.region)
+    named = EcrRegistry(faults.proxy_account or registry.account, registry.region)
     data = authorization_data(cloud, "ecr.GetAuthorizationToken", session.key, registry)
-    return aws_json.answer({"authorizationData": [{**data, "proxyEndpoint": f"https://{registry.host}"}]})
+    return {**data, "proxyEndpoint": f"https://{named.host}"}

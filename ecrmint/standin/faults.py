@@ -12,6 +12,10 @@ Api = Literal[
     "sts.GetCallerIdentity",
     "ecr.GetAuthorizationToken",
     "ecr-public.GetAuthorizationToken",
+    "eks.credentials",
+    "ecs.credentials",
+    "imds.token",
+    "imds.credentials",
     "google.metadata",
     "google.token",
     "google.generateAccessToken",
@@ -23,6 +27,9 @@ Api = Literal[
     "registry.v2",
     "unknown",
 ]
+
+
+Expires = Literal["expired", "no_zone", "missing", "year_9999"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,9 @@ class Faults:
     throttles: int = 0  # so many of the next calls are throttled
     error: Failure | None = None  # answered to every call
     next_errors: list[Failure] = field(default_factory=list)  # answered to the next calls, one each
+    expires: Expires | None = None  # what the answer says of the end instead, whenever it really comes
+    logins: int = 1  # how many ECR's answer holds
+    proxy_account: str = ""  # whose registry ECR's answer names; "": the caller's
     life: float | None = None  # seconds until what is issued expires, instead of the real length
     truncated: bool = False  # the second half of the body is left out, under the same status
     alter: Callable[[Response], Response] | None = None  # what becomes of every answer; see malformed.py

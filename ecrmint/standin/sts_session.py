@@ -1,10 +1,10 @@
 """A role's session as STS gives it: how long, within which size, and what the answer says of it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
+from ecrmint.standin import expiry
 from ecrmint.standin.cloud import AccessKey, Cloud, Role
 from ecrmint.standin.faults import Api, Failure, RefusedError
 from ecrmint.standin.session_context import SessionContext
@@ -40,15 +40,16 @@ def start(cloud: Cloud, api: Api, wish: Wish) -> Tree:
     packed = {"PackedPolicySize": str(percent)} if percent else {}
     source = {"SourceIdentity": wish.context.source_identity} if wish.context.source_identity else {}
     user = {"AssumedRoleId": f"{wish.role.id}:{wish.name}", "Arn": session.arn}
-    return {"Credentials": _credentials(session), "AssumedRoleUser": user, **packed, **source}
+    credentials = _credentials(session, expiry.as_text(cloud, api, session.expires_at))
+    return {"Credentials": credentials, "AssumedRoleUser": user, **packed, **source}
 
 
-def _credentials(session: AccessKey) -> Tree:
+def _credentials(session: AccessKey, end: str | None) -> Tree:
     return {
         "AccessKeyId": session.id,
         "SecretAccessKey": session.secret.reveal(),
         "SessionToken": session.session_token.reveal(),
-        "Expiration": datetime.fromtimestamp(session.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **({} if end is None else {"Expiration": end}),
     }
 
 
