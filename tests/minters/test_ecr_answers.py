@@ -33,12 +33,21 @@ def ecr(**changes: object) -> Canned:
     return Canned(json.dumps({"authorizationData": [{k: v for k, v in data.items() if v is not None}]}).encode())
 
 
-def sts(*, account: str = "222222222222", secret: str = CANARY, session_token: str = CANARY) -> Canned:
+def sts(
+    *,
+    partition: str = "aws",
+    account: str = "222222222222",
+    role: str = "pull",
+    secret: str = CANARY,
+    session_token: str = CANARY,
+) -> Canned:
     credentials = (
         f"<AccessKeyId>ASIAXXXXXXXXXXXXXXXX</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>"
         f"<SessionToken>{session_token}</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration>"
     )
-    user = f"<Arn>arn:aws:sts::{account}:assumed-role/pull/ecrmint</Arn><AssumedRoleId>A:ecrmint</AssumedRoleId>"
+    user = (
+        f"<Arn>arn:{partition}:sts::{account}:assumed-role/{role}/ecrmint</Arn><AssumedRoleId>A:ecrmint</AssumedRoleId>"
+    )
     result = f"<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
     return Canned(
         f'<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>{result}'
@@ -103,9 +112,17 @@ def test_the_own_identitys_account_may_be_any(answers: dict[str, Canned], resour
     assert minter(OWN, resources).mint().username == "AWS"
 
 
-def test_a_role_of_another_account_is_the_wrong_identity(answers: dict[str, Canned], resources: Resources) -> None:
-    answers["sts"] = sts(account="333333333333")
-    assert type(failure(ROLE, resources)) is WrongIdentityError
+@pytest.mark.parametrize(
+    "answer",
+    [sts(account="333333333333"), sts(role="other"), sts(role="pull2"), sts(role="path/pull"), sts(partition="aws-cn")],
+    ids=["account", "name", "longer name", "path", "partition"],
+)
+def test_the_session_of_another_role_is_the_wrong_identity(
+    answers: dict[str, Canned], resources: Resources, answer: Canned
+) -> None:
+    answers["sts"] = answer
+    error = failure(ROLE, resources)
+    assert (type(error), error.definite) == (WrongIdentityError, True)
 
 
 @pytest.mark.parametrize(
