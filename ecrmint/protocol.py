@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ecrmint.errors import FrontDoorError
+from ecrmint.onewrite import take_over
 
 if TYPE_CHECKING:
     from ecrmint.app import Reply
@@ -84,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise FrontDoorError("headers_too_large")  # ends the parser; what is answered is in _refusal
         self._head_complete, self._head_bytes = True, 0
         super().on_headers_complete()
+        take_over(self.cycle)
 
     def on_message_complete(self) -> None:
         self._receiving, self._head_complete = False, False
