@@ -300,6 +300,28 @@ def test_refused_tags_name_the_action_for_both_sides(check: Check, cloud: Cloud)
     assert [remedy["statement"]["Action"] for remedy in error["remedies"]] == ["sts:TagSession", "sts:TagSession"]
 
 
+def test_a_refused_web_identity_is_answered_with_the_trust_in_its_own_token(
+    check: Check, cloud: Cloud, tmp_path: Path
+) -> None:
+    role, issuer, file = "arn:aws:iam::222222222222:role/web", "oidc.example/id/ABC", tmp_path / "token"
+    provider = cloud.add_oidc_provider(f"https://{issuer}", "222222222222")
+    cloud.add_role(role, web_trust=[provider.trusted(sub="system:serviceaccount:ci:another")])
+    file.write_text(provider.token(sub="system:serviceaccount:ci:ecrmint"))
+    account = f"{{type: ecr, registries: [{HOST}], role_arn: '{role}', web_identity_token_file: {file}}}"
+    (remedy,) = error_of(check, account)["remedies"]
+    assert remedy["statement"] == {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": f"arn:aws:iam::222222222222:oidc-provider/{issuer}"},
+        "Condition": {
+            "StringEquals": {
+                f"{issuer}:sub": "system:serviceaccount:ci:ecrmint",
+                f"{issuer}:aud": "sts.amazonaws.com",
+            }
+        },
+    }
+
+
 def test_google_s_refusal_names_the_command(check: Check) -> None:
     (remedy,) = error_of(check, IMPOSSIBLE)["remedies"]
     assert remedy["command"] == (

@@ -1,0 +1,51 @@
+"""What a web identity's token says of itself: read for a person, never believed."""
+
+import json
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+
+from ecrmint.errors import WebIdentity
+from ecrmint.minters._web_identity import read_claims
+
+CLAIMS = {"iss": "https://oidc.example", "sub": "system:serviceaccount:ci:ecrmint", "aud": "sts.amazonaws.com"}
+
+
+def token(payload: bytes) -> str:
+    return f"eyJhbGciOiJSUzI1NiJ9.{urlsafe_b64encode(payload).decode().rstrip('=')}.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("audience", ["sts.amazonaws.com", ["sts.amazonaws.com", "other"]], ids=["one", "several"])
+def test_the_claims_of_a_token_are_read(tmp_path: Path, audience: object) -> None:
+    file = tmp_path / "token"
+    file.write_text(token(json.dumps({**CLAIMS, "aud": audience}).encode()) + "\n")
+    expected = WebIdentity("https://oidc.example", "system:serviceaccount:ci:ecrmint", "sts.amazonaws.com")
+    assert read_claims(str(file)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no-dots",
+        "a.b.c.d",
+        "a.!!!.c",
+        token(b"no json"),
+        token(b"\xff"),
+        token(b"[]"),
+        token(b"{}"),
+        token(json.dumps({**CLAIMS, "aud": []}).encode()),
+        token(json.dumps({**CLAIMS, "aud": 1}).encode()),
+        token(b"[" * 10_000),
+    ],
+    ids="empty,no dots,too many,no base64,no json,no utf-8,a list,nothing,for nobody,for 1,deep".split(","),
+)
+def test_what_says_nothing_is_nobody(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    assert read_claims(str(file)) is None
+
+
+def test_a_file_that_is_not_there_is_nobody(tmp_path: Path) -> None:
+    assert read_claims(str(tmp_path / "missing")) is None
