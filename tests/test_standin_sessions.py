@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from support.boto import Key, assume, assumed, code, login, sts, used
 from support.standin import OffsetClock, cleaned
 
-from ecrmint.standin.cloud import PACKED_BUDGET, Cloud
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.server import StandinServer
 
 USER = "arn:aws:iam::111111111111:user/ci"
@@ -34,8 +34,6 @@ def server() -> Iterator[StandinServer]:
 def cloud(server: StandinServer) -> Iterator[Cloud]:
     with cleaned(server.cloud) as cloud:
         yield cloud
-        cloud.packed_budget = PACKED_BUDGET
-        cloud.disabled_regions.clear()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Assembles the stand-in cloud: one address for every service, 501 for all that is not known."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -33,71 +35,21 @@ from ecrmint.standin.operation import Operation, run, unknown
 from ecrmint.standin.sigv4 import SignedRequest
 from ecrmint.tokens import Secret
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 
 def build_app(cloud: Cloud) -> Starlette:
     """Return the server of that cloud."""
-
-    async def api(request: Request) -> Response:
-        return await run(cloud, _aws_operation(cloud, await _signed(request)))
-
-    async def ping(request: Request) -> Response:
-        return await run(cloud, registry.operation(cloud, request))
-
-    async def repository_access(request: Request) -> Response:
-        return await run(cloud, repository.operation(cloud, request))
-
-    async def pod_credentials(request: Request) -> Response:
-        return await run(cloud, container.pod_operation(cloud, request))
-
-    async def task_credentials(request: Request) -> Response:
-        return await run(cloud, container.task_operation(cloud, request))
-
-    async def instance_token(request: Request) -> Response:
-        return await run(cloud, imds.token_operation(cloud, request))
-
-    async def instance_role(request: Request) -> Response:
-        return await run(cloud, imds.role_operation(cloud, request))
-
-    async def metadata_value(request: Request) -> Response:
-        return await run(cloud, metadata.operation(cloud, request))
-
-    async def token(request: Request) -> Response:
-        return await run(cloud, oauth.operation(cloud, await request.body()))
-
-    async def generate_access_token(request: Request) -> Response:
-        email, body = request.path_params["email"], await request.body()
-        return await run(cloud, iamcredentials.operation(cloud, email, _bearer(request), body))
-
-    async def allowed_locations(request: Request) -> Response:
-        resource = request.path_params["resource"]
-        return await run(cloud, iamcredentials.allowed_locations(cloud, resource, _bearer(request)))
-
-    async def exchange(request: Request) -> Response:
-        return await run(cloud, token_exchange.operation(cloud, await request.body()))
-
-    async def workload_token(request: Request) -> Response:
-        return await run(cloud, subject_token.operation(cloud, request.url.path))
 
     async def nothing(request: Request, _: Exception) -> Response:
         return await run(cloud, unknown(f"{request.method} {request.url.path}", "", _refuse))
 
     app = Starlette(
         routes=[
-            Route("/", api, methods=["POST"]),
-            Route("/", metadata_value),
-            Route(f"{metadata.ROOT}{{path:path}}", metadata_value),
-            Route("/token", token, methods=["POST"]),
-            Route(token_exchange.PATH, exchange, methods=["POST"]),
-            Route(iamcredentials.PATH, generate_access_token, methods=["POST"]),
-            Route(iamcredentials.LOCATIONS_PATH, allowed_locations),
-            Route(subject_token.TEXT_PATH, workload_token),
-            Route(subject_token.JSON_PATH, workload_token),
-            Route("/v2/", ping),
-            Route(container.POD_PATH, pod_credentials),
-            Route(f"{machines.TASK_ROOT}{{id}}", task_credentials),
-            Route(imds.TOKEN_PATH, instance_token, methods=["PUT"]),
-            Route(f"{imds.ROLES_PATH}{{name:path}}", instance_role),
-            Route("/v2/{path:path}", repository_access, methods=["GET", "HEAD", "POST"]),
+            *(Route(path, _endpoint(cloud, operation)) for path, operation in _READS.items()),
+            *(Route(path, _posted(cloud, operation), methods=["POST"]) for path, operation in _POSTS.items()),
+            Route(imds.TOKEN_PATH, _endpoint(cloud, imds.token_operation), methods=["PUT"]),
+            Route("/v2/{path:path}", _endpoint(cloud, repository.operation), methods=["GET", "HEAD", "POST"]),
         ],
         exception_handlers={404: nothing, 405: nothing},
         middleware=[Middleware(_DatedAnswers, cloud=cloud)],
@@ -106,24 +58,74 @@ def build_app(cloud: Cloud) -> Starlette:
     return app
 
 
-def _aws_operation(cloud: Cloud, request: SignedRequest) -> Operation:
-    match target := request.headers.get("x-amz-target"):
-        case None:
-            return sts.operation(cloud, request)
-        case ecr.TARGET:
-            return ecr.operation(cloud, request)
-        case ecr_public.TARGET:
-            return ecr_public.operation(cloud, request)
-    return unknown(target, aws.claim(cloud, request).caller, aws_json.refuse)
+def _endpoint(cloud: Cloud, operation: Callable[[Cloud, Request], Operation]) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        return await run(cloud, operation(cloud, request))
+
+    return answer
 
 
-async def _signed(request: Request) -> SignedRequest:
+def _posted(cloud: Cloud, operation: Callable[[Cloud, Request, bytes], Operation]) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        return await run(cloud, operation(cloud, request, await request.body()))
+
+    return answer
+
+
+def _aws_operation(cloud: Cloud, request: Request, body: bytes) -> Operation:
     path = request.scope["raw_path"].decode("ascii")
-    return SignedRequest(request.method, path, request.url.query, dict(request.headers), await request.body())
+    signed = SignedRequest(request.method, path, request.url.query, dict(request.headers), body)
+    match target := signed.headers.get("x-amz-target"):
+        case None:
+            return sts.operation(cloud, signed)
+        case ecr.TARGET:
+            return ecr.operation(cloud, signed)
+        case ecr_public.TARGET:
+            return ecr_public.operation(cloud, signed)
+    return unknown(target, aws.claim(cloud, signed).caller, aws_json.refuse)
+
+
+def _token(cloud: Cloud, _request: Request, body: bytes) -> Operation:
+    return oauth.operation(cloud, body)
+
+
+def _exchange(cloud: Cloud, _request: Request, body: bytes) -> Operation:
+    return token_exchange.operation(cloud, body)
+
+
+def _access_token(cloud: Cloud, request: Request, body: bytes) -> Operation:
+    return iamcredentials.operation(cloud, request.path_params["email"], _bearer(request), body)
+
+
+def _locations(cloud: Cloud, request: Request) -> Operation:
+    return iamcredentials.allowed_locations(cloud, request.path_params["resource"], _bearer(request))
+
+
+def _subject_token(cloud: Cloud, request: Request) -> Operation:
+    return subject_token.operation(cloud, request.url.path)
 
 
 def _bearer(request: Request) -> Secret:
     return Secret(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+
+_READS: Final[Mapping[str, Callable[[Cloud, Request], Operation]]] = {
+    "/": metadata.operation,
+    f"{metadata.ROOT}{{path:path}}": metadata.operation,
+    iamcredentials.LOCATIONS_PATH: _locations,
+    subject_token.TEXT_PATH: _subject_token,
+    subject_token.JSON_PATH: _subject_token,
+    "/v2/": registry.operation,
+    container.POD_PATH: container.pod_operation,
+    f"{machines.TASK_ROOT}{{id}}": container.task_operation,
+    f"{imds.ROLES_PATH}{{name:path}}": imds.role_operation,
+}
+_POSTS: Final[Mapping[str, Callable[[Cloud, Request, bytes], Operation]]] = {
+    "/": _aws_operation,
+    "/token": _token,
+    token_exchange.PATH: _exchange,
+    iamcredentials.PATH: _access_token,
+}
 
 
 def _refuse(failure: Failure) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.cloud import PACKED_BUDGET, Cloud
 
 HTTP = httpx2.Client(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
 """One client for all, as making one loads the machine's certificates; it keeps no connection, so none needs closing."""
@@ -29,6 +29,8 @@ def cleaned(cloud: Cloud) -> Iterator[Cloud]:
     cloud.calls.clear()
     yield cloud
     cloud.faults.clear()
+    cloud.disabled_regions.clear()
+    cloud.packed_budget = PACKED_BUDGET
     if isinstance(cloud.clock, OffsetClock):
         cloud.clock.seconds = 0.0
 
