@@ -21,6 +21,7 @@ from ecrmint.errors import (
     ThrottledError,
     UnreachableError,
 )
+from ecrmint.minters._aws_retries import is_transient
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -55,6 +56,8 @@ class Step:
         # A wrong date has the code of a wrong signature: only the text tells the two apart.
         if _SKEW_TEXT.search(str(details.get("Message", ""))):
             return _SKEWED.error(self.name, code)
+        if is_transient(code, str(details.get("Message", ""))):
+            return _UNCHECKED.error(self.name, code)
         if code in _DENIED_CODES:
             action = _MISSING_ACTION.search(str(details.get("Message", "")))
             return self.missing.get(action[1] if action else "", self.denied)(code)
@@ -76,6 +79,9 @@ class Meaning:
 _SERVER_FAULT: Final = 500
 _SKEW_TEXT: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
 _NETWORK_HINT: Final = "look at DNS, the proxy, security groups and the VPC endpoint of this service and region"
+_TLS_HINT: Final = (
+    "look at the certificates of AWS_CA_BUNDLE or SSL_CERT_FILE, which a proxy that signs for others needs"
+)
 
 _FAULT: Final = Meaning(CloudError, "failed")
 _REFUSED: Final = Meaning(CloudError, "refuses the call")
@@ -91,6 +97,11 @@ UNUSABLE: Final = Meaning(
     NoIdentityError,
     "credentials can't be used",
     "look at the profile, the token file and the AWS_ variables of the process",
+)
+_UNCHECKED: Final = Meaning(
+    CloudError,
+    "could not ask the web identity's issuer for its keys",
+    "the issuer's /.well-known/openid-configuration and the keys that it names must be open to the internet",
 )
 _REGION_OFF: Final = Meaning(
     RegionDisabledError, "has switched the region off", "activate STS for this region in the role's account"
@@ -149,6 +160,7 @@ def _failures() -> Iterator[tuple[tuple[type[Exception], ...], Meaning]]:
     from botocore.parsers import ResponseParserError
 
     yield (boto.ReadTimeoutError,), Meaning(MintTimeoutError, "did not answer in time")
+    yield (boto.SSLError,), Meaning(UnreachableError, "can't be reached safely", _TLS_HINT)
     yield (boto.HTTPClientError, boto.ConnectionError), Meaning(UnreachableError, "can't be reached", _NETWORK_HINT)
     yield (
         (boto.BaseEndpointResolverError, boto.EndpointProviderError),

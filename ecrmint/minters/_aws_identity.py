@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import MintError, NoIdentityError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _REMEMBERED_SECONDS: Final = 2.0  # that a failure counts for who did not even wait for it
 _RENEWAL_SECONDS: Final = 600  # before the end; botocore's own: until then the old credentials are used meanwhile
 _METADATA_SECONDS: Final = 2.0  # botocore has 1 for EC2, 2 for a container's agent
+_PAUSE_SECONDS: Final = 0.2  # before an agent is asked again, of three times; botocore has 1
 _TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - a variable's name
 _AGENT_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _LONGEST_TOKEN: Final = 20_000  # bytes that are looked at
@@ -93,8 +94,12 @@ def _bound_metadata(resolver: "CredentialResolver") -> None:
 
     transport = Transport(connect_seconds=_METADATA_SECONDS / 2, read_seconds=_METADATA_SECONDS)
     vars(vars(resolver.get_provider("iam-role"))["_role_fetcher"])["_session"] = transport
-    fetcher = ContainerMetadataFetcher(session=transport)
+    fetcher = ContainerMetadataFetcher(session=transport, sleep=_pause)
     vars(resolver.get_provider("container-role"))["_fetcher"] = fetcher
+
+
+def _pause(_: float) -> None:
+    sleep(_PAUSE_SECONDS)
 
 
 def _is_over_soon(credentials: "Credentials") -> bool:
