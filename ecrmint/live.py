@@ -26,7 +26,7 @@ SECONDS: Final = 30.0  # for one walk
 AT_ONCE: Final = 8
 _REGISTRY_SECONDS: Final = 10.0  # for one registry
 _FAILED_STEP: Final = {"no_identity": "identity", "trust_denied": "trust", "tag_session_denied": "trust"}
-_IDENTITY: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\S+|\S+@\S+", re.ASCII)
+_IDENTITY: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\S+|[^\s,]+@[^\s,]+", re.ASCII)
 _CLOCK_SECONDS: Final = 60.0  # off by less is no news
 
 Failure = MintError | LoginRefusedError

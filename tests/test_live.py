@@ -111,3 +111,20 @@ def test_what_a_cloud_says_can_not_move_the_cursor() -> None:
     shown = [*as_text([report], Clocks())]
     assert [line for line in shown if not line.isprintable()] == []
     assert len([line for line in shown if "[2J" in line]) == 6
+
+
+@pytest.mark.parametrize(
+    ("details", "caller"),
+    [
+        ((), ""),
+        (("not known: AWS can't be reached",), ""),
+        (("arn:aws:iam::111111111111:user/ci",), "arn:aws:iam::111111111111:user/ci"),
+        (("arn:aws:iam::1:user/ci", "arn:aws-cn:sts::2:assumed-role/a/b"), "arn:aws-cn:sts::2:assumed-role/a/b"),
+        (("pull@acme.example, by way of a@acme.example",), "pull@acme.example"),
+    ],
+    ids=["no step", "not known", "who we are", "who we became", "by way of another"],
+)
+def test_who_was_refused_is_whom_the_last_step_names(details: tuple[str, ...], caller: str) -> None:
+    steps = tuple(Step("role", ok=True, detail=detail) for detail in details)
+    refused = Step("trust", ok=False, detail="no user@host.example")
+    assert Report(walk(FakeMinter().then_login()), (*steps, refused)).caller == caller
