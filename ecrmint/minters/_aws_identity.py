@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED_SECONDS: Final = 2.0  # that a failure counts for who did not even wait for it
 _RENEWAL_SECONDS: Final = 600  # before the end; botocore's own: until then the old credentials are used meanwhile
-_METADATA_SECONDS: Final = 2.0  # botocore has 1 for EC2, 2 for a container's agent
+_AGENT_SECONDS: Final = 2.0  # to connect, and to wait for each piece of an answer
 _PAUSE_SECONDS: Final = 0.2  # before an agent is asked again, of three times; botocore has 1
 _TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - a variable's name
 _AGENT_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
@@ -82,19 +82,20 @@ def _copy(error: MintError) -> MintError:
 def take_over(session: "Session") -> Identity:
     """Return the identity that the session has from now on."""
     resolver: CredentialResolver = session.get_component("credential_provider")
-    _bound_metadata(resolver)
+    _bound_metadata(resolver, session.get_config_variable("metadata_service_timeout"))
     identity = Identity(resolver)
     session.register_component("credential_provider", identity)
     return identity
 
 
-def _bound_metadata(resolver: "CredentialResolver") -> None:
+def _bound_metadata(resolver: "CredentialResolver", seconds: float) -> None:
     """Let the providers of metadata use our transport: EC2's has proxies, and no public way to take them away."""
     from botocore.utils import ContainerMetadataFetcher
 
-    transport = Transport(connect_seconds=_METADATA_SECONDS / 2, read_seconds=_METADATA_SECONDS)
-    vars(vars(resolver.get_provider("iam-role"))["_role_fetcher"])["_session"] = transport
-    fetcher = ContainerMetadataFetcher(session=transport, sleep=_pause)
+    machine = Transport(connect_seconds=seconds, read_seconds=seconds)
+    vars(vars(resolver.get_provider("iam-role"))["_role_fetcher"])["_session"] = machine
+    agent = Transport(connect_seconds=_AGENT_SECONDS, read_seconds=_AGENT_SECONDS)
+    fetcher = ContainerMetadataFetcher(session=agent, sleep=_pause)
     vars(resolver.get_provider("container-role"))["_fetcher"] = fetcher
 
 
