@@ -38,7 +38,7 @@ def clashes(settings: Settings) -> list[Clash]:
     """Return every host for which a build may be granted two accounts, in the order of the rules."""
     by_host: dict[str, list[_Grant]] = {}
     for grant in _grants(settings):
-        for host in settings.accounts[grant.account].registries:
+        for host in settings.accounts[grant.account].hosts:
             by_host.setdefault(host, []).append(grant)
     # The earlier rule's account answers, inside one rule the one named first: the order that the grants have here.
     found = {

@@ -85,7 +85,7 @@ def _summary(settings: Settings) -> Iterator[Row]:
     yield "listen", [f"{settings.listen} for runners ({scheme}), {settings.admin} for probes and metrics"]
     yield "secrets", [", ".join(secret.name for secret in settings.secrets) or "none in this file"]
     accounts = settings.accounts.items()
-    yield "accounts", columns([(name, account.type, ", ".join(account.registries)) for name, account in accounts])
+    yield "accounts", columns([(name, account.type, ", ".join(account.hosts)) for name, account in accounts])
     yield "rules", [f"{len(settings.rules)}, of which {sum(rule.effect == 'deny' for rule in settings.rules)} deny"]
     yield "tests", [f"{len(settings.tests)}, all passed"]
     yield (

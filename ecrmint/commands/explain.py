@@ -110,7 +110,7 @@ def _explain(config: Config, build: RegistryRequest, secret: str) -> _Explanatio
     verdicts = config.policy.explain(build, secret=signed_with)
     hosts: dict[str, str] = {}
     for account in decision.accounts:
-        for host in config.settings.accounts[account].registries:
+        for host in config.settings.accounts[account].hosts:
             hosts.setdefault(host, account)
     return _Explanation(build, signed_with, decision, verdicts, hosts)
 

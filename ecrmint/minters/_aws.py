@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.awsrequest import AWSResponse
     from botocore.config import Config
+    from botocore.credentials import ReadOnlyCredentials
     from botocore.session import Session as CoreSession
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_sts import STSClient
@@ -112,6 +113,15 @@ class Aws:
         self._identify(place)
         return self._kept(self._sts, _make_sts, place)
 
+    def signer(self, place: Place) -> "tuple[ReadOnlyCredentials, str]":
+        """Return what the process itself signs with, and its region, or the place's where nothing says one.
+
+        Raises: MintError where the process is nobody.
+        """
+        credentials = self._identify(place)
+        with self._lock:
+            return credentials, self._open(place).session.region_name or place.region
+
     def unsigned_sts(self, place: Place) -> "STSClient":
         """Return a client that signs nothing, and so needs no identity."""
         return self._kept(self._unsigned_sts, _make_unsigned_sts, place)
@@ -152,11 +162,11 @@ class Aws:
         with self._lock:
             return make(self._open(place).session, _arguments(place, key))
 
-    def _identify(self, place: Place) -> None:
-        """Have credentials that last: else a client's making would look for them, by network and under the lock."""
+    def _identify(self, place: Place) -> "ReadOnlyCredentials":
+        """Return credentials that last: else a client's making would look for them, by network and under the lock."""
         with self._lock:
             identity = attempt(partial(self._open, place), explain_identity).identity
-        identity.ensure()
+        return identity.ensure()
 
     def _open(self, place: Place) -> _Opened:
         if self._opened is None:

@@ -16,7 +16,7 @@ from ecrmint.minters._aws_errors import UNUSABLE, Step
 from ecrmint.minters._aws_transport import Transport
 
 if TYPE_CHECKING:
-    from botocore.credentials import CredentialResolver, Credentials
+    from botocore.credentials import CredentialResolver, Credentials, ReadOnlyCredentials
     from botocore.session import Session
 
 _REMEMBERED_SECONDS: Final = 2.0  # that a failure counts for who did not even wait for it
@@ -50,28 +50,27 @@ class Identity:
         """Return what has been found: the session asks when a client is made, and that must not go to the network."""
         return self._found
 
-    def ensure(self) -> None:
-        """Return when there are credentials that last. Raises: MintError."""
+    def ensure(self) -> "ReadOnlyCredentials":
+        """Return credentials that last. Raises: MintError."""
         asked = monotonic()
         if self._found is not None and not _is_over_soon(self._found):
             # Not under the lock: one thread renews what has some time left, the others go on with it.
-            attempt(self._found.get_frozen_credentials, explain_identity)
-            return
+            return attempt(self._found.get_frozen_credentials, explain_identity)
         with self._lock:
             if self._failure is not None and self._failed_at > asked - _REMEMBERED_SECONDS:
                 raise _copy(self._failure)
             try:
-                attempt(self._find, explain_identity)
+                return attempt(self._find, explain_identity)
             except MintError as error:
                 self._failure, self._failed_at = _copy(error), monotonic()
                 raise
 
-    def _find(self) -> None:
+    def _find(self) -> "ReadOnlyCredentials":
         if self._found is None:
             self._found = self._resolver.load_credentials()
         if self._found is None:
             raise NoIdentityError("no AWS credentials were found", hint=_HINT)
-        self._found.get_frozen_credentials()
+        return self._found.get_frozen_credentials()
 
 
 def _copy(error: MintError) -> MintError:

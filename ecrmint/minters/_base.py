@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from ecrmint.fields import Model, SecretSource
 from ecrmint.minters._aws import Aws
+from ecrmint.minters._google import Google
 from ecrmint.minters._hosts import check_bare, check_list
 from ecrmint.minters._http import Http
 from ecrmint.minters._observer import SILENT, CloudObserver
@@ -81,6 +82,7 @@ class Endpoints(Model):
     ecr: RegionalUrl = Regional()
     ecr_public: RegionalUrl = Regional()
     google_token: Url | None = None
+    google_sts: Url | None = None
     iamcredentials: Url | None = None
     metadata: Url | None = None
     registries: dict[Annotated[str, AfterValidator(check_bare)], Url] = Field(default_factory=dict)
@@ -90,14 +92,15 @@ class Endpoints(Model):
 class Resources:
     """What minters share. Nothing of a cloud's SDK is imported, and no client is made, before the first mint.
 
-    ``secrets`` holds what the accounts' ``secret_sources`` name. ``aws`` and ``http`` may outlive a configuration: pass
-    those of the one before. ``watched`` gives all of them one observer.
+    ``secrets`` holds what the accounts' ``secret_sources`` name. ``aws``, ``http`` and ``google`` may outlive a
+    configuration: pass those of the one before. ``watched`` gives all of them one observer.
     """
 
     endpoints: Endpoints = field(default_factory=Endpoints)
     secrets: Mapping[SecretSource, Secret] = field(default_factory=dict)
     aws: Aws = field(default_factory=Aws)
     http: Http = field(default_factory=Http)
+    google: Google = field(default_factory=Google)
     observer: CloudObserver = SILENT
 
     @classmethod
@@ -119,12 +122,21 @@ class AccountModel(Model):
 
     registries: Registries[BareHost]
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host that this account serves."""
+        return self.registries
+
     def secret_sources(self) -> Mapping[str, SecretSource]:
         """Return the secrets that this account reads, by the dotted path of their field; settings.py reads them."""
         return {}
 
     def check_secret(self, name: str, secret: Secret, endpoints: Endpoints) -> None:
         """Check what was read for a field of ``secret_sources``. Raises: ValueError, with no part of it."""
+
+    def longest_life(self, resources: "Resources") -> float | None:
+        """Return the seconds that a login lives at most; None where nobody knows, or where it is long enough."""
+        return None
 
     @abstractmethod
     def minters(self, name: str, resources: Resources) -> Mapping[str, Minter]:

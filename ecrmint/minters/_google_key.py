@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from ecrmint.errors import ClockSkewError, MintError, NoIdentityError
-from ecrmint.minters._access_token import OK, AccessToken, granted, json_object, made
+from ecrmint.minters._access_token import HOUR, OK, AccessToken, granted, json_object, made
 from ecrmint.minters._assertion import sign
 from ecrmint.minters._google_apis import GoogleApis
 from ecrmint.minters._http import Answer, Calls, failure_of
@@ -21,7 +21,6 @@ from ecrmint.minters._json_fields import text_of
 from ecrmint.minters._retry import persistently
 from ecrmint.tokens import Secret
 
-LIFE: Final = 3600  # seconds of a token, and of the claims that it is asked with: the longest that Google takes
 _WHAT: Final = "Google's token endpoint"
 _AUDIENCE: Final = "https://oauth2.googleapis.com/token"  # by whatever address the endpoint is reached
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -42,11 +41,13 @@ class KeySource:
     def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
         """Return a token for one hour. Raises: MintError."""
         now = int(time())
-        claims = {"iss": self.email, "iat": now, "exp": now + LIFE, "scope": " ".join(scopes)}
+        claims = {"iss": self.email, "iat": now, "exp": now + HOUR, "scope": " ".join(scopes)}
         if self.token_url is None:
-            return made(self._signed({**claims, "sub": self.email}).reveal(), now + LIFE, what="the key")
+            return made(self._signed({**claims, "sub": self.email}).reveal(), now + HOUR, what="the key")
         form = {"grant_type": _GRANT, "assertion": self._signed({**claims, "aud": _AUDIENCE}).reveal()}
-        ask = partial(calls.post, self.token_url, headers=_FORM, content=urlencode(form).encode(), what=_WHAT)
+        ask = partial(
+            calls.post, self.token_url, headers=_FORM, content=urlencode(form).encode(), what=_WHAT, call="token"
+        )
         answer = persistently(ask, calls)
         if answer.status != OK:
             raise _refusal(answer)
@@ -55,6 +56,11 @@ class KeySource:
     def identity(self, calls: Calls) -> str:
         """Return the service account that the key belongs to."""
         return self.email
+
+    @property
+    def life(self) -> float:
+        """The seconds that its tokens live at most."""
+        return HOUR
 
     def _signed(self, claims: Mapping[str, object]) -> Secret:
         return sign(claims, key_id=self.key_id, private_key=self.private_key)

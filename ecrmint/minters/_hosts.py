@@ -13,12 +13,6 @@ _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _BARE: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})+|localhost|{_LABEL}(?=:))(?::([0-9]{{1,5}}))?", re.ASCII)
 _OTHER_NAMES: Final[Mapping[str, str]] = {"index.docker.io": "docker.io"}
 
-_GOOGLE: Final = re.compile(
-    r"(?:us\.|eu\.|asia\.)?gcr\.io"
-    r"|[a-z]+(?:-[a-z]+[0-9]+)?-docker\.pkg\.dev"
-    r"|docker\.[a-z]+-[a-z]+[0-9]+\.rep\.pkg\.dev",
-    re.ASCII,
-)
 _ECR: Final = re.compile(
     r"(?P<account>[0-9]{12})\.dkr(?P<form>\.ecr|-ecr)(?P<fips>-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)",
     re.ASCII,
@@ -86,18 +80,6 @@ def check_ecr_public(host: str) -> str:
     """Return a host of ECR Public. Raises: ValueError. Source: Amazon ECR Public User Guide, "Registries"."""
     if host not in (ECR_PUBLIC, ECR_PUBLIC_DUAL_STACK):
         raise ValueError(f"expected {ECR_PUBLIC}, or {ECR_PUBLIC_DUAL_STACK} where IPv6 is needed")
-    return host
-
-
-def check_google(host: str) -> str:
-    """Return the host of a registry of Google's. Raises: ValueError.
-
-    mirror.gcr.io is not one: it takes no login, and would be sent one with every pull of a public image.
-    """
-    if _GOOGLE.fullmatch(host) is None:
-        raise ValueError(
-            "expected gcr.io, us.gcr.io, eu.gcr.io, asia.gcr.io, LOCATION-docker.pkg.dev or docker.REGION.rep.pkg.dev"
-        )
     return host
 
 

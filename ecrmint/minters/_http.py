@@ -103,6 +103,10 @@ class Calls:
     http: Http
     deadline: float
 
+    def left(self) -> float:
+        """Return how many seconds there are; none where it is 0 or less."""
+        return self.deadline - monotonic()
+
     def post(self, url: str, *, headers: Mapping[str, str], content: bytes, what: str, call: str) -> Answer:
         """Post to an API; ``what`` names it in errors, ``call`` its operation. Raises: MintError for no answer."""
         send = partial(
@@ -157,7 +161,7 @@ class Calls:
         return httpx2.Timeout(min(left, _READ_SECONDS), connect=min(left, _CONNECT_SECONDS))
 
     def _left(self, what: str) -> float:
-        left = self.deadline - monotonic()
+        left = self.left()
         if left <= 0:
             raise MintTimeoutError(f"{what} did not answer in time")
         return left

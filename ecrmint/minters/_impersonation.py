@@ -19,7 +19,6 @@ from ecrmint.minters._http import Answer, Calls, failure_of
 from ecrmint.minters._retry import persistently
 
 SCOPE: Final = "https://www.googleapis.com/auth/iam"  # what the source's token needs for the call, and no more
-DEFAULT_LIFE: Final = 3600  # seconds
 _WHAT: Final = "Google's IAM Credentials API"
 _ROLE: Final = "the role Service Account Token Creator"
 _BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
@@ -48,12 +47,18 @@ class Impersonation:
             headers={"Authorization": f"Bearer {source.secret.reveal()}", "Content-Type": "application/json"},
             content=json.dumps(wish).encode(),
             what=_WHAT,
+            call="generateAccessToken",
         )
         answer = persistently(ask, calls)
         if answer.status != OK:
             raise self._refusal(answer)
         content = json_object(answer)
         return made(content.get("accessToken"), _moment(content), what=_WHAT)
+
+    @property
+    def name(self) -> str:
+        """The service account, and by way of whom."""
+        return f"{self.email}, by way of {', '.join(self.delegates)}" if self.delegates else self.email
 
     def _refusal(self, answer: Answer) -> MintError:
         if answer.status in (_FORBIDDEN, _NOT_FOUND):
@@ -69,11 +74,10 @@ class Impersonation:
         return failure_of(_WHAT, answer)
 
     def _denied(self, status: int, denial: Denial) -> MintError:
-        by = f", by way of {', '.join(self.delegates)}" if self.delegates else ""
         missing = f": {denial.permission} is missing" if denial.permission else ""
         return TrustDeniedError(
-            f"Google does not let us act as {self.email}{by} ({status}){missing}",
-            hint=_hint(denial, delegated=bool(by)),
+            f"Google does not let us act as {self.name} ({status}){missing}",
+            hint=_hint(denial, delegated=bool(self.delegates)),
             target=self.delegates[0] if self.delegates else self.email,
         )
 
@@ -92,6 +96,11 @@ class ImpersonatedSource:
     def identity(self, calls: Calls) -> str:
         """Return the service account, and who acts as it. Raises: MintError."""
         return f"{self.target.email}, by {self.source.identity(calls)}"
+
+    @property
+    def life(self) -> float:
+        """The seconds that its tokens live at most."""
+        return self.target.seconds
 
 
 def _hint(denial: Denial, *, delegated: bool) -> str:

@@ -6,15 +6,16 @@ Not google-auth's: that one needs requests, tries for a minute, and asks through
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Final
 from urllib.parse import urlencode
 
 from ecrmint.errors import MalformedAnswerError, MintError, NoIdentityError, TrustDeniedError, UnreachableError
-from ecrmint.minters._access_token import OK, AccessToken, json_object, made
+from ecrmint.minters._access_token import HOUR, OK, AccessToken, granted
 from ecrmint.minters._http import Answer, Calls, failure_of
+from ecrmint.minters._retry import persistently
 
-ADDRESS: Final = "http://169.254.169.254"  # not its name: that is what DNS can lie about
 _PATH: Final = "/computeMetadata/v1/instance/service-accounts/default"
 _WHAT: Final = "Google's metadata server"
 _FORBIDDEN: Final = 403
@@ -32,12 +33,9 @@ class MetadataSource:
 
     def fetch(self, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
         """Return the machine's token: a cached one, with 5 to 60 minutes left. Compute Engine ignores the scopes."""
-        started = time()  # before the call, so that its life is never overrated
+        asked = time()
         query = urlencode({"scopes": ",".join(scopes)})
-        content = json_object(self._get(f"token?{query}", calls))
-        seconds = content.get("expires_in")
-        expires_at = started + seconds if isinstance(seconds, int) else None
-        return made(content.get("access_token"), expires_at, what=_WHAT)
+        return granted(self._get(f"token?{query}", calls), asked=asked, what=_WHAT)
 
     def identity(self, calls: Calls) -> str:
         """Return the machine's service account; on GKE it may be the name of the workload pool. Raises: MintError."""
@@ -46,9 +44,17 @@ class MetadataSource:
             raise MalformedAnswerError(f"{_WHAT} does not say who the process is")
         return name
 
+    @property
+    def life(self) -> float:
+        """The seconds that its tokens live at most."""
+        return HOUR
+
     def _get(self, value: str, calls: Calls) -> Answer:
+        url, headers = f"{self.url}{_PATH}/{value}", {"Metadata-Flavor": "Google"}
+        ask = partial(calls.get_metadata, url, headers=headers, what=_WHAT)
         try:
-            answer = calls.get_metadata(f"{self.url}{_PATH}/{value}", headers={"Metadata-Flavor": "Google"}, what=_WHAT)
+            # GKE's does not listen yet in a pod's first seconds; it refuses connections, which costs no time.
+            answer = persistently(ask, calls, unreachable=True)
         except UnreachableError:
             raise NoIdentityError(f"{_WHAT} can't be reached", hint=_HINT) from None
         if answer.status != OK:

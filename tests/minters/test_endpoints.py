@@ -111,6 +111,6 @@ def test_a_registrys_address_is_by_bare_host() -> None:
     assert complaint(registries={"https://gcr.io": VPCE}).endswith("expected the bare host: gcr.io")
 
 
-@pytest.mark.parametrize("name", ["google_sts", "elsewhere"])
+@pytest.mark.parametrize("name", ["google_iam", "elsewhere"])
 def test_an_address_that_nothing_asks_is_refused(name: str) -> None:
     assert complaint(**{name: VPCE}) == f"{name}: Extra inputs are not permitted"

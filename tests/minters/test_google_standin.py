@@ -21,7 +21,7 @@ from ecrmint.errors import (
     UnreachableError,
 )
 from ecrmint.fields import SecretSource
-from ecrmint.minters import Endpoints, Resources, _http
+from ecrmint.minters import Endpoints, Resources, _http, _retry
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Api
 from ecrmint.standin.server import StandinServer
@@ -144,14 +144,18 @@ def test_a_wrong_clock_is_told_from_a_wrong_key(cloud: Cloud, resources: Resourc
 
 @pytest.mark.parametrize("api", ["google.metadata", "google.token", "google.generateAccessToken"])
 def test_every_api_may_throttle_or_stall(
-    cloud: Cloud, resources: Resources, monkeypatch: pytest.MonkeyPatch, api: Api
+    cloud: Cloud, server: StandinServer, key: str, monkeypatch: pytest.MonkeyPatch, api: Api
 ) -> None:
     fields = OWN if api == "google.metadata" else TARGET
-    cloud.faults[api].throttles = 1
-    assert failure(fields, resources) is ThrottledError
+    monkeypatch.setattr(_retry, "sleep", lambda seconds: None)
+    cloud.faults[api].throttles = 2
+    assert minter(fields, at(server.url, key)).mint().username == "oauth2accesstoken"
+    assert len(cloud.calls_to(api)) == 3
+    cloud.faults[api].throttles = 3
+    assert failure(fields, at(server.url, key)) is ThrottledError
     monkeypatch.setattr(_http, "_READ_SECONDS", 0.05)
     cloud.faults[api].latency = 30
-    assert failure(fields, resources) is MintTimeoutError
+    assert failure(fields, at(server.url, key)) is MintTimeoutError
 
 
 @pytest.mark.parametrize("api", ["google.token", "google.generateAccessToken"])

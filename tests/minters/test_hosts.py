@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.accounts import account, complaint
 
-from ecrmint.minters._hosts import PARTITIONS, EcrHost, check_bare, check_google, parse_ecr
+from ecrmint.minters._hosts import PARTITIONS, EcrHost, check_bare, parse_ecr
 
 ACCOUNT = "123456789012"
 ECR = "expected a private ECR registry"
@@ -110,51 +110,6 @@ def test_no_region_belongs_to_two_partitions() -> None:
     for _, regions in region_patterns().values():
         for region in regions:
             assert sum(re.fullmatch(partition.region, region) is not None for partition in PARTITIONS) <= 1
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "gcr.io",
-        "us.gcr.io",
-        "eu.gcr.io",
-        "asia.gcr.io",
-        "europe-docker.pkg.dev",
-        "us-docker.pkg.dev",
-        "asia-docker.pkg.dev",
-        "europe-west1-docker.pkg.dev",
-        "northamerica-northeast12-docker.pkg.dev",
-        "docker.us-central1.rep.pkg.dev",
-    ],
-)
-def test_a_host_of_googles_registries_is_known(host: str) -> None:
-    assert check_google(host) == host
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "mirror.gcr.io",
-        "marketplace.gcr.io",
-        "evil.gcr.io",
-        "gcr.io.evil.example",
-        "evil.example/europe-docker.pkg.dev",
-        "x.europe-docker.pkg.dev",
-        "docker.pkg.dev",
-        "-docker.pkg.dev",
-        "europe-west-docker.pkg.dev",
-        "europe-docker.pkg.dev.evil.example",
-        "docker.europe.rep.pkg.dev",
-        "us-central1.rep.pkg.dev",
-        "gcr.io\n",
-        "GCR.io",
-        "gcr.io:443",
-        "",
-    ],
-)
-def test_what_only_looks_like_googles_host_is_none(host: str) -> None:
-    with pytest.raises(ValueError, match=r"expected gcr\.io"):
-        check_google(host)
 
 
 @pytest.mark.parametrize(
