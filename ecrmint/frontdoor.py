@@ -4,19 +4,18 @@ Pure: header fields in, a length or a refusal out. The order of the checks is th
 syntax is the parser's; the bounds on header bytes and on time are protocol.py's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from ecrmint import signature, wire
 from ecrmint.errors import FrontDoorError
-
-Headers = Sequence[tuple[bytes, bytes]]
+from ecrmint.signature import Fields, Headers
 
 _LONGEST_LENGTH: Final = 20  # digits of a Content-Length
 
 
-def check(headers: Headers, *, max_body: int) -> int:
-    """Return the body's length in bytes, from ASGI header fields (lower-case names). Raises: RefusalError."""
+def check(headers: Headers, *, max_body: int) -> tuple[Fields, int]:
+    """Return ASGI's header fields by name, and the body's length in bytes. Raises: RefusalError."""
     fields = dict(headers)
     length = _length(fields, max_body)
     if b"content-encoding" in fields:
@@ -28,9 +27,9 @@ def check(headers: Headers, *, max_body: int) -> int:
     if b"upgrade" in fields:
         # The parser stops reading at an upgrade, so the body of such a request is silently lost.
         raise FrontDoorError("upgrade", "no other protocol is spoken here")
-    signature.check_duplicates(headers)
+    unambiguous = signature.unambiguous(headers)
     wire.check_accept(fields.get(b"accept", b"").decode("latin-1"))
-    return length
+    return unambiguous, length
 
 
 def _length(fields: Mapping[bytes, bytes], max_body: int) -> int:
@@ -46,9 +45,7 @@ def _length(fields: Mapping[bytes, bytes], max_body: int) -> int:
     return int(text)
 
 
-def asks_encryption(headers: Headers) -> bool:
+def asks_encryption(fields: Fields) -> bool:
     """Return whether the caller asks for an answer in Drone's ``aesgcm`` form (drone-go plugin/internal/aesgcm)."""
-    for name, value in headers:
-        if name == b"accept-encoding":
-            return any(coding.strip() == b"aesgcm" for coding in value.split(b","))
-    return False
+    accepted = fields.get(b"accept-encoding", b"")
+    return b"aesgcm" in [coding.strip() for coding in accepted.split(b",")]

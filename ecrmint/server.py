@@ -148,7 +148,7 @@ async def _serve(
     metrics.config(config.sha256)
     stop = _Stop()
     limits = Limits(max_connections=_connections(config.settings.max_connections))
-    front = _listener(runners.app(), bounded(limits, runners.audit_refusal), config)
+    front = _listener(runners, bounded(limits, runners.audit_refusal), config)
     back = _listener(admin.app(), bounded(Limits(max_connections=_ADMIN_CONNECTIONS), refusal), None)
     async with _running(back, admin_socket), _running(front, runners_socket):
         admin.phase = "serving"

@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime, formatdate, parsedate_to_datetime
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, NoReturn
+from typing import Final, Literal, NamedTuple, NewType, NoReturn
 
 from ecrmint.errors import RequestError, SignatureError
 from ecrmint.tokens import Secret
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers as ASGI has them: lower-case names, one pair for each line."""
+
+Fields = NewType("Fields", Mapping[bytes, bytes])
+"""A request's headers by their names, none that matters sent twice: what ``unambiguous`` returns."""
 
 SignatureReason = Literal[
     "missing",  # no signature at all
@@ -81,23 +84,27 @@ class _Signature(NamedTuple):
     mac: bytes  # base64, as it was sent
 
 
-def check_duplicates(headers: Headers) -> None:
-    """Pass where no header that matters is ambiguous. Raises: RequestError("duplicate").
+def unambiguous(headers: Headers) -> Fields:
+    """Return the headers by name where none that matters is ambiguous. Raises: RequestError("duplicate").
 
     Parsers differ in which of two lines they take, and so do drone-go (the first) and draft-cavage (both).
     """
-    _unambiguous(headers)
+    fields = dict(headers)
+    if b"signature" in fields and b"authorization" in fields:
+        raise RequestError("duplicate", "both Signature and Authorization were sent; only one of them may be")
+    if len(fields) != len(headers):
+        _refuse_repeated([name for name, _ in headers], _UNREPEATABLE | _claimed(fields))
+    return Fields(fields)
 
 
 def verify(
-    headers: Headers, body: bytes, *, secrets: Iterable[SharedSecret], now: float, freshness: float
+    fields: Fields, body: bytes, *, secrets: Iterable[SharedSecret], now: float, freshness: float
 ) -> SharedSecret:
     """Return the secret that the request was signed with.
 
     ``now`` is in seconds since the epoch and ``freshness`` how far, in seconds, the date may be from it, both ways.
-    Raises: SignatureError with a SignatureReason and a text for the log; RequestError as ``check_duplicates`` does.
+    Raises: SignatureError with a SignatureReason and a text for the log.
     """
-    fields = _unambiguous(headers)
     signature = _parse(fields)
     signed = _signing_string(fields, signature.lines)
     _check_digest(fields[b"digest"], body)
@@ -169,15 +176,6 @@ def _encryption_key(secret: Secret) -> bytes:
 
 def _refuse(reason: SignatureReason, text: str) -> NoReturn:
     raise SignatureError(reason, text)
-
-
-def _unambiguous(headers: Headers) -> dict[bytes, bytes]:
-    fields = dict(headers)
-    if b"signature" in fields and b"authorization" in fields:
-        raise RequestError("duplicate", "both Signature and Authorization were sent; only one of them may be")
-    if len(fields) != len(headers):
-        _refuse_repeated([name for name, _ in headers], _UNREPEATABLE | _claimed(fields))
-    return fields
 
 
 def _claimed(fields: Mapping[bytes, bytes]) -> frozenset[bytes]:

@@ -57,7 +57,7 @@ class App:
 
     async def ask(self, request: SignedRequest, **changes: Any) -> Answer:
         """Send a runner's request; ``changes`` are arguments of ``call``."""
-        return await call(self.runners.app(), **{"headers": request.asgi_headers(), "body": request.body, **changes})
+        return await call(self.runners, **{"headers": request.asgi_headers(), "body": request.body, **changes})
 
     def audit(self) -> dict[str, Any]:
         """Return the only audit line."""

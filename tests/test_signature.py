@@ -15,10 +15,10 @@ from ecrmint.errors import RequestError, SignatureError
 from ecrmint.signature import (
     SharedSecret,
     can_encrypt,
-    check_duplicates,
     decrypt,
     encrypt,
     sign,
+    unambiguous,
     verify,
 )
 from ecrmint.tokens import Secret
@@ -60,7 +60,7 @@ def check(
     now: float = NOW,
 ) -> SharedSecret:
     headers = request if isinstance(request, list) else request.asgi_headers()
-    return verify(headers, body, secrets=secrets, now=now, freshness=FRESHNESS)
+    return verify(unambiguous(headers), body, secrets=secrets, now=now, freshness=FRESHNESS)
 
 
 def refusal(request: SignedRequest | Headers, body: bytes = BODY, *, now: float = NOW) -> str:
@@ -230,7 +230,7 @@ def test_a_header_that_matters_is_never_ambiguous(name: str, place: str) -> None
     value = dict(headers)[name.encode()] if place == "same value" else OTHER[name]
     headers.insert(0 if place == "before" else len(headers), (name.encode(), value))
     with pytest.raises(RequestError) as caught:
-        check_duplicates(headers)
+        unambiguous(headers)
     assert [caught.value.reason, str(caught.value)] == ["duplicate", f"the header {name} was sent more than once"]
     with pytest.raises(RequestError):
         check(headers)
@@ -239,7 +239,7 @@ def test_a_header_that_matters_is_never_ambiguous(name: str, place: str) -> None
 @pytest.mark.parametrize("value", [b"Signature keyId", b"Bearer x", GENUINE.headers["Signature"].encode()])
 def test_signature_and_authorization_are_never_both_taken(value: bytes) -> None:
     with pytest.raises(RequestError) as caught:
-        check_duplicates([*GENUINE.asgi_headers(), (b"authorization", value)])
+        unambiguous([*GENUINE.asgi_headers(), (b"authorization", value)])
     assert caught.value.reason == "duplicate"
 
 
@@ -254,7 +254,7 @@ def test_signature_and_authorization_are_never_both_taken(value: bytes) -> None:
     ids=["none", "a header that is not signed", "a signature that names no header", "no headers"],
 )
 def test_headers_that_do_not_matter_may_be_repeated(headers: Headers) -> None:
-    check_duplicates(headers)
+    unambiguous(headers)
 
 
 # Properties
