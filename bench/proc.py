@@ -1,16 +1,9 @@
-"""What the kernel says of a process (proc_pid_stat(5), proc_pid_status(5))."""
+"""What the kernel says of a process's time (proc_pid_stat(5))."""
 
 import os
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-def resident_mib(pid: int) -> float:
-    """Return its resident memory."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
 
 
 def cpu_seconds(pid: int) -> float:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from support.memory import resident_mib
 from support.serve import Serve
 
 from bench import load, post
 from bench.clouds import Clouds, clouds
-from bench.proc import resident_mib
 
 TIMES: Final = 7
 LOAD_SECONDS: Final = 5
