@@ -4,6 +4,7 @@ By itself botocore reads any length (50 MB of it took 190 MB), takes plain http 
 asks even EC2's metadata server through HTTP_PROXY, which would give the proxy's own identity, or keep ours.
 """
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
@@ -17,6 +18,8 @@ from ecrmint.minters._urls import is_near
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+# As botocore's clients have it: a body that waits for the acknowledgement of its head is 40 ms late.
+_AT_ONCE: Final = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 _LARGEST: Final = 256 << 10  # bytes of an answer; the largest login has 4 KB, a session's key 2 KB
 
 
@@ -38,6 +41,7 @@ class Transport:
                 timeout=(connect_seconds, read_seconds),  # type: ignore[arg-type]  # nor two timeouts
                 max_pool_connections=connections,
                 proxies=proxies,
+                socket_options=_AT_ONCE,  # type: ignore[arg-type]  # nor what these are
             )
             for proxies in ({}, getproxies())
         )
