@@ -1,4 +1,4 @@
-"""What a valid configuration probably doesn't mean: accounts that nothing grants, hosts that two accounts serve."""
+"""What a valid configuration probably doesn't mean: unused accounts, clashing hosts, logins that end early."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Final
 
-from ecrmint.settings import Settings
+from ecrmint.minters import Resources
+from ecrmint.settings import Config, Settings
+from ecrmint.tokens import DEFAULT_TIMEOUT, MARGIN
 
 _REPEATED: Final = frozenset({"*", "**"})
 
@@ -32,6 +34,15 @@ def unused_accounts(settings: Settings) -> list[str]:
     """Return the accounts that no rule grants."""
     granted = {grant.account for grant in _grants(settings)}
     return [name for name in settings.accounts if name not in granted]
+
+
+def short_lives(config: Config) -> Iterator[tuple[str, float]]:
+    """Yield the accounts whose logins can't outlive a build of Drone's default timeout, with their lives in seconds."""
+    resources = Resources(endpoints=config.settings.endpoints, secrets=config.secrets)
+    for name, account in config.settings.accounts.items():
+        life = account.longest_life(resources)
+        if life is not None and life < DEFAULT_TIMEOUT * 60 + MARGIN:
+            yield name, life
 
 
 def clashes(settings: Settings) -> list[Clash]:

@@ -1,5 +1,7 @@
 """``ecrmint check``: what it says and how it ends."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,40 @@ def test_a_warning_fails_a_strict_check_alone(
 )
 def test_patterns_meet_where_one_slug_matches_both(one: str, other: str, meet: bool) -> None:
     assert (patterns_meet(one, other), patterns_meet(other, one)) == (meet, meet)
+
+
+PULL = "pull@acme.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    ("account", "minutes"),
+    [
+        ({}, 60),
+        ({"service_account": PULL}, 60),
+        ({"service_account": PULL, "lifetime": "10m"}, 10),
+        ({"service_account": PULL, "lifetime": "64m"}, 64),
+        ({"service_account": PULL, "lifetime": "65m"}, None),
+        ({"service_account": PULL, "lifetime": "12h"}, None),
+        ({"credentials_file": "{key}"}, 60),
+    ],
+    ids=str,
+)
+def test_a_login_that_ends_before_a_long_build_does_is_warned_about(
+    ecrmint: Command, config: Path, account: dict[str, str], minutes: int | None
+) -> None:
+    key = config.with_name("key.json")
+    names = ("client_email", "private_key_id", "private_key")
+    key.write_text(json.dumps({"type": "service_account", **dict.fromkeys(names, "x")}))
+    keys = {name: value.format(key=key) for name, value in {"type": "google", **account}.items()}
+    entry = json.dumps({**keys, "registries": ["gcr.io"]})
+    config.write_text(CONFIG.replace("rules:\n", f"  gar: {entry}\nrules:\n").replace("[hub]}", "[hub, gar]}", 1))
+    config.write_text(config.read_text().replace("grants: [hub, team]", "grants: [hub, gar, team]"))
+    told = ecrmint("check", "--config", str(config), TOKEN=SECRET).out
+    warned = re.findall(r"accounts\.gar: a login lives ([0-9]+) min at most, and a build may take 60 min", told)
+    assert warned == ([] if minutes is None else [str(minutes)])
+
+
+def test_an_account_whose_file_is_not_read_is_not_judged(ecrmint: Command, config: Path) -> None:
+    entry = json.dumps({"type": "google", "registries": ["gcr.io"], "credentials_file": "/nowhere"})
+    config.write_text(CONFIG.replace("rules:\n", f"  gar: {entry}\nrules:\n"))
+    assert "a login lives" not in ecrmint("check", "--without-secrets", "--config", str(config)).out

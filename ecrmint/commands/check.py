@@ -10,6 +10,7 @@ from ecrmint import lint, settings
 from ecrmint.commands._options import config_option
 from ecrmint.settings import Config, Settings
 from ecrmint.table import columns
+from ecrmint.tokens import DEFAULT_TIMEOUT
 
 Row = tuple[str, Sequence[str]]
 """A label, and the lines beside it."""
@@ -100,3 +101,9 @@ def _summary(settings: Settings) -> Iterator[Row]:
 def _warnings(config: Config) -> Iterator[str]:
     for name in lint.unused_accounts(config.settings):
         yield f"{config.source}: accounts.{name}: no rule grants it"
+    for name, life in lint.short_lives(config):
+        yield (
+            f"{config.source}: accounts.{name}: a login lives {life / 60:.0f} min at most, and a build may take"
+            f" {DEFAULT_TIMEOUT} min (Drone's default timeout): what is pulled late may fail. A service_account's"
+            " lifetime may be longer where its organisation allows it"
+        )
