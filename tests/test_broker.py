@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 from support.clock import SettableClock
@@ -142,3 +143,32 @@ async def test_a_login_that_failed_once_is_answered_when_it_is_there(clock: Sett
     whole = await broker.answer(RegistryRequest("a/b"), secret="main")
     assert hosts_and_passwords(partial) == [("b", "s")]
     assert hosts_and_passwords(whole) == [("a", "f"), ("b", "s")]
+
+
+@dataclass(eq=False)
+class TaggedMinter(FakeMinter):
+    """Each build has a minter of its own, by its slug."""
+
+    builds: dict[str, FakeMinter] = field(default_factory=dict)
+
+    @property
+    def per_build(self) -> bool:
+        """Yes."""
+        return True
+
+    def for_build(self, request: RegistryRequest) -> FakeMinter:  # type: ignore[override]  # another minter
+        """Return the build's minter."""
+        return self.builds[request.slug]
+
+
+async def test_a_build_gets_its_own_login_and_never_that_of_the_build_before(clock: SettableClock) -> None:
+    slugs = ("team-a/app", "team-b/app")
+    tagged = TaggedMinter("tagged", builds={slug: FakeMinter("tagged").then_login(slug) for slug in slugs})
+    shared = FakeMinter("shared").then_login("for all")
+    cache = LoginCache(Recorder(), clock=clock, roll=lambda: 0.0)
+    minters: Minters = {"tagged": {"a": tagged, "b": tagged}, "shared": {"c": shared}}
+    broker = Broker(Policy([rule("tagged", "shared")]), minters, cache, deadline_seconds=20)
+    for slug in (*slugs, *slugs):
+        given = await broker.answer(RegistryRequest(slug), secret="main")
+        assert hosts_and_passwords(given) == [("a", slug), ("b", slug), ("c", "for all")]
+    assert (tagged.calls, [each.calls for each in tagged.builds.values()], shared.calls) == (0, [1, 1], 1)
