@@ -23,6 +23,7 @@ from ecrmint.cache import LoginCache, system_clock
 from ecrmint.errors import FrontDoorError, RefusalError, RequestError, SignatureError
 from ecrmint.minters import CloudObserver, Minter, Resources
 from ecrmint.settings import Config
+from ecrmint.signature import Fields
 from ecrmint.telemetry import Metrics
 from ecrmint.tokens import Instant, Secret
 
@@ -61,20 +62,27 @@ class _Disconnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What answers under one configuration. A reload swaps the whole of it; a request keeps the one it began with."""
+    """What answers under one configuration. A reload swaps the whole of it."""
 
     config: Config
+    resources: Resources
     minters: Mapping[str, Mapping[str, Minter]]  # account -> host -> minter
     broker: Broker
 
 
-def open_config(config: Config, cache: LoginCache, observer: CloudObserver) -> Live:
-    """Put one configuration to work: its rules compiled, a minter for each host of each account. No I/O yet."""
+def open_config(config: Config, cache: LoginCache, observer: CloudObserver, *, before: Live | None = None) -> Live:
+    """Put one configuration to work: its rules compiled, a minter for each host of each account. No I/O yet.
+
+    ``before`` is the one that it takes the place of, whose sessions and clients are used on.
+    """
     settings = config.settings
-    resources = Resources.watched(observer, endpoints=settings.endpoints, secrets=config.secrets)
+    if before is None:
+        resources = Resources.watched(observer, endpoints=settings.endpoints, secrets=config.secrets)
+    else:
+        resources = replace(before.resources, endpoints=settings.endpoints, secrets=config.secrets)
     minters = {name: account.minters(name, resources) for name, account in settings.accounts.items()}
     broker = Broker(config.policy, minters, cache, deadline_seconds=settings.deadline)
-    return Live(config, minters, broker)
+    return Live(config, resources, minters, broker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,14 @@ class Runners:
         if self._in_flight > settings.max_in_flight:
             raise FrontDoorError("overloaded", "too many requests under way")
         body = await _read(receive, length)
+        while True:  # after a reload meanwhile: who may ask, and what is granted, is decided again
+            live = self.live
+            reply = await self._answer_signed(live, fields, body, seen)
+            if live is self.live:
+                return reply
+
+    async def _answer_signed(self, live: Live, fields: Fields, body: bytes, seen: Seen) -> Reply:
+        settings = live.config.settings
         secret = signature.verify(
             fields, body, secrets=live.config.shared_secrets, now=self._clock().wall, freshness=settings.freshness
         )

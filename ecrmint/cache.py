@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal, Protocol, TypeVar
@@ -188,6 +188,25 @@ class LoginCache:
             return outcome
         return Outcome("failed", error=MintTimeoutError("the login ended while others were waited for"))
 
+    def retain(self, kept: Mapping[str, Collection[Minter] | None]) -> None:
+        """Drop every login that a new configuration has no use for; ``kept`` says by account which stay (None: all).
+
+        A mint under way for a dropped one goes on, since no thread can be cancelled, and its login is thrown away.
+        """
+        for account in self._shelves.keys() - kept.keys():
+            del self._shelves[account]
+        minters = [minter for shelf in self._shelves.values() for minter in (*shelf.held, *shelf.failures)]
+        for minter in [*minters, *self._flights]:
+            staying = kept.get(minter.account, ())
+            if staying is not None and minter not in staying:
+                self._drop(minter)
+
+    def _drop(self, minter: Minter) -> None:
+        shelf = self._shelves[minter.account]
+        shelf.held.pop(minter, None)
+        shelf.failures.pop(minter, None)
+        self._flights.pop(minter, None)
+
     async def close(self) -> None:
         """Stop listening to the mints under way."""
         flights = list(self._flights.values())
@@ -228,13 +247,23 @@ class LoginCache:
         flight = self._flights.get(minter)
         if flight is None:
             flight = self._flights[minter] = asyncio.create_task(self._fly(minter), name=f"mint {minter.account}")
-            flight.add_done_callback(lambda _: self._flights.pop(minter, None))
+            flight.add_done_callback(partial(self._landed, minter))
         return flight
+
+    def _landed(self, minter: Minter, flight: "asyncio.Task[HeldLogin | MintError]") -> None:
+        if self._flights.get(minter) is flight:
+            del self._flights[minter]
 
     async def _fly(self, minter: Minter) -> HeldLogin | MintError:
         started = self._clock()
         self._observer.mint_started(minter)
         result = await self._attempt(minter, started)
+        if self._flights.get(minter) is asyncio.current_task():  # else nobody has a use for it since a reload
+            self._keep(minter, result)
+        self._observer.mint_ended(minter, seconds=self._clock().boot - started.boot, result=result)
+        return result
+
+    def _keep(self, minter: Minter, result: HeldLogin | MintError) -> None:
         shelf = self._shelves[minter.account]
         shelf.last = result
         if isinstance(result, HeldLogin):
@@ -242,8 +271,6 @@ class LoginCache:
             shelf.failures.pop(minter, None)
         else:
             self._remember(minter, result)
-        self._observer.mint_ended(minter, seconds=self._clock().boot - started.boot, result=result)
-        return result
 
     async def _attempt(self, minter: Minter, started: Instant) -> HeldLogin | MintError:
         try:

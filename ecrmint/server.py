@@ -1,4 +1,4 @@
-"""The process: listeners, signals, drain.
+"""The process: listeners, signals, reloads, drain.
 
 Two listeners share one event loop and one cache: the runners' port, and the admin port that outlives its drain.
 """
@@ -12,7 +12,8 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -22,11 +23,14 @@ from starlette.types import ASGIApp
 
 from ecrmint.addresses import Address
 from ecrmint.admin import Admin
-from ecrmint.app import Runners, open_config, refusal
+from ecrmint.app import Live, Runners, open_config, refusal
 from ecrmint.audit import STANDARD_OUTPUT, AuditLog
 from ecrmint.cache import LoginCache
-from ecrmint.errors import EcrmintError
+from ecrmint.errors import ConfigError, EcrmintError, Problem
+from ecrmint.minters import Minter
 from ecrmint.protocol import BoundedProtocol, Limits, bounded
+from ecrmint.reload import Reloader
+from ecrmint.schema import Tls
 from ecrmint.settings import Config
 from ecrmint.telemetry import Metrics
 
@@ -145,41 +149,103 @@ async def _serve(
     cache = LoginCache(metrics)
     runners = Runners(open_config(config, cache, metrics), metrics=metrics, audit=audit)
     admin = Admin(lambda: runners.live, cache, metrics)
-    metrics.config(config.sha256)
-    stop = _Stop()
+    metrics.config.in_force(config.sha256)
+    signals = _Signals()
     limits = Limits(max_connections=_connections(config.settings.max_connections))
     front = _listener(runners, bounded(limits, runners.audit_refusal), config)
     back = _listener(admin.app(), bounded(Limits(max_connections=_ADMIN_CONNECTIONS), refusal), None)
-    async with _running(back, admin_socket), _running(front, runners_socket):
+    change = _Change(runners, cache, metrics, front)
+    reloader = Reloader(config, os.environ, change.apply, metrics.config)
+    signals.on_hangup(reloader.ask)
+    async with _running(back, admin_socket), _running(front, runners_socket), _in_background(reloader.run()):
         admin.phase = "serving"
         _announce(config, runners_socket, admin_socket)
-        await stop.wait()
+        await signals.stop()
         admin.phase = "draining"
+        drain = runners.live.config.settings.drain
+        front.config.timeout_graceful_shutdown = int(drain.grace)
         # Runners never ask twice: until every load balancer has heard of it, requests are taken (design section 6).
-        _log.info("draining: requests are answered for %.0f s more", stop.delay(config.settings.drain.delay))
-        await stop.wait_again(stop.delay(config.settings.drain.delay))
+        _log.info("draining: requests are answered for %.0f s more", signals.delay(drain.delay))
+        await signals.stop_now(signals.delay(drain.delay))
     await cache.close()
     _log.info("stopped")
 
 
-class _Stop:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Puts another configuration to work in the running process."""
+
+    runners: Runners
+    cache: LoginCache
+    metrics: Metrics
+    front: _Listener
+
+    def apply(self, config: Config) -> None:
+        """Raises: ConfigError for what only a restart can change; nothing has changed then."""
+        before = self.runners.live
+        _check_reloadable(before.config, config)
+        live = open_config(config, self.cache, self.metrics, before=before)
+        if config.settings.tls is not None and self.front.config.ssl is not None:
+            _load_certificate(self.front.config.ssl, config.settings.tls)
+        self.runners.live = live
+        self.cache.retain({name: _kept(name, before, live) for name in live.minters})
+
+
+def _kept(account: str, before: Live, after: Live) -> Collection[Minter] | None:
+    """Return the minters whose logins stay; None: all of the account's, those of single builds among them."""
+    minters = after.minters[account]
+    return None if before.minters.get(account) == minters else frozenset(minters.values())
+
+
+def _check_reloadable(before: Config, after: Config) -> None:
+    old, new = before.settings, after.settings
+    fixed = {
+        "listen": old.listen != new.listen,
+        "admin": old.admin != new.admin,
+        "tls": (old.tls is None) != (new.tls is None),
+        "audit.file": old.audit.file != new.audit.file,
+        "max_connections": old.max_connections != new.max_connections,
+    }
+    problems = [Problem(key, "a reload can't change this: restart") for key, changed in fixed.items() if changed]
+    if problems:
+        raise ConfigError(problems, source=after.source)
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+class _Signals:
     """SIGTERM and SIGINT. A person's SIGINT skips the wait for load balancers, and so does a second signal."""
 
     def __init__(self) -> None:
-        self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
         self._first: signal.Signals | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._signals.put_nowait, number)
+            asyncio.get_running_loop().add_signal_handler(number, self._stops.put_nowait, number)
 
-    async def wait(self) -> None:
-        self._first = await self._signals.get()
+    def on_hangup(self, call: Callable[[], None]) -> None:
+        """Call this on SIGHUP, which would end the process otherwise."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
+
+    async def stop(self) -> None:
+        """Wait for the first signal to stop."""
+        self._first = await self._stops.get()
 
     def delay(self, configured_seconds: float) -> float:
+        """Return how long requests are still taken after it."""
         return 0.0 if self._first == signal.SIGINT else configured_seconds
 
-    async def wait_again(self, seconds: float) -> None:
+    async def stop_now(self, seconds: float) -> None:
+        """Wait so long, or for the next signal."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._signals.get(), seconds)
+            await asyncio.wait_for(self._stops.get(), seconds)
 
 
 def _listener(app: ASGIApp, protocol: type[BoundedProtocol], config: Config | None) -> _Listener:
@@ -204,18 +270,29 @@ def _listener(app: ASGIApp, protocol: type[BoundedProtocol], config: Config | No
     )
     server.config.load()
     if settings and settings.tls:
-        server.config.ssl = _tls(settings.tls.cert_file, settings.tls.key_file)
+        server.config.ssl = _tls(settings.tls)
     return server
 
 
-def _tls(cert_file: str, key_file: str) -> ssl.SSLContext:
+def _tls(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert_file, key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ListenError(f"can't use {cert_file} with {key_file}: {error.strerror or error}") from None
+        _load_certificate(context, tls)
+    except ConfigError as error:
+        raise ListenError(error.problems[0].message) from None
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, tls: Tls) -> None:
+    """Use this certificate for every handshake from now on. Raises: ConfigError, and the one before stays."""
+    try:
+        # First where it harms nobody: a certificate whose key does not fit would be left half loaded.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert_file, tls.key_file)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        text = f"can't use {tls.cert_file} with {tls.key_file}: {error.strerror or error}"
+        raise ConfigError([Problem("tls", text)]) from None
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 import traceback
+from functools import partial
 from types import TracebackType
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from ecrmint.broker import Answer
 from ecrmint.cache import Outcome
 from ecrmint.errors import MintError
 from ecrmint.minters import Minter
+from ecrmint.settings import Config
 from ecrmint.tokens import HeldLogin, Instant
 
 LogFormat = Literal["json", "text"]
@@ -30,6 +32,41 @@ _MINT_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _REMAINING_SECONDS: Final = (0, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 6 * 3600, 8 * 3600, 10 * 3600, 12 * 3600)
 # Their DEBUG lines print credentials, tokens and signed headers (measured with botocore 1.44 and google-auth 2.62).
 _TALKATIVE: Final = ("boto3", "botocore", "google", "httpcore2", "httpx2", "s3transfer", "urllib3")
+
+
+class ConfigMetrics:
+    """Which configuration is in force, and what became of those that should have been."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry)
+        self._info = gauge("ecrmint_config_info", "The configuration in force.", ["sha256"])
+        self._generation = gauge("ecrmint_config_generation", "How many configurations have been in force.")
+        self._reloads = Counter("ecrmint_config_reloads", "Tries to reload.", ["result"], registry=registry)
+        self._successful = gauge("ecrmint_config_last_reload_successful", "1: the last try to load succeeded.")
+        self._success_time = gauge(
+            "ecrmint_config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
+        )
+        self._pending = gauge("ecrmint_config_pending", "1: what is on disk is not in force.")
+
+    def in_force(self, sha256: str) -> None:
+        """Say which one is in force from now on."""
+        self._info.clear()
+        self._info.labels(sha256).set(1)
+        self._generation.inc()
+        self._successful.set(1)
+        self._success_time.set_to_current_time()
+        self._pending.set(0)
+
+    def reloaded(self, config: Config) -> None:
+        """Count a reload that succeeded."""
+        self._reloads.labels("success").inc()
+        self.in_force(config.sha256)
+
+    def reload_refused(self) -> None:
+        """Count one that did not."""
+        self._reloads.labels("refused").inc()
+        self._successful.set(0)
+        self._pending.set(1)
 
 
 class Metrics:
@@ -63,7 +100,7 @@ class Metrics:
             "session_tags_dropped", "Sessions without this tag, as policy and tags were too large.", "account", "tag"
         )
         self._skew = self._gauge("cloud_clock_skew_seconds", "How far the cloud's clock is ahead of ours.", "provider")
-        self._config_info = self._gauge("config_info", "The configuration in force.", "sha256")
+        self.config = ConfigMetrics(self.registry)
         self.requests_in_flight = self._gauge("requests_in_flight", "Requests under way.")
         self.mints_in_flight = self._gauge("mints_in_flight", "Mints under way.")
         self.audit_failures = self._counter("audit_failures", "Audit lines that could not be written.")
@@ -134,11 +171,6 @@ class Metrics:
     def clock_skew(self, provider: str, seconds: float) -> None:
         """Note how far the cloud's clock is ahead of ours."""
         self._skew.labels(provider).set(seconds)
-
-    def config(self, sha256: str) -> None:
-        """Say which configuration is in force."""
-        self._config_info.clear()
-        self._config_info.labels(sha256).set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"ecrmint_{name}", text, labels, registry=self.registry)

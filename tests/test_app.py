@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ecrmint.audit import AuditLog
 from ecrmint.broker import Broker
 from ecrmint.cache import LoginCache
 from ecrmint.errors import ThrottledError
-from ecrmint.minters import Minter
+from ecrmint.minters import Minter, Resources
 from ecrmint.policy import Policy
 from ecrmint.telemetry import Metrics
 from ecrmint.tokens import Secret
@@ -54,6 +54,7 @@ class App:
     audit_file: Path
     metrics: Metrics
     clock: SettableClock
+    cache: LoginCache
 
     async def ask(self, request: SignedRequest, **changes: Any) -> Answer:
         """Send a runner's request; ``changes`` are arguments of ``call``."""
@@ -84,13 +85,13 @@ def make(tmp_path: Path) -> Make:
         broker = Broker(Policy(loaded.settings.rules), minters, cache, deadline_seconds=loaded.settings.deadline)
         audit_file = tmp_path / "audit.jsonl"
         runners = Runners(
-            Live(loaded, minters, broker),
+            Live(loaded, Resources(), minters, broker),
             metrics=metrics,
             audit=AuditLog(str(audit_file)),
             clock=clock,
             random_bytes=bytes,
         )
-        return App(runners, hub, prod, audit_file, metrics, clock)
+        return App(runners, hub, prod, audit_file, metrics, clock, cache)
 
     return make_app
 
@@ -369,7 +370,7 @@ async def test_an_unexpected_fault_is_a_500_that_tells_nothing(make: Make) -> No
         async def answer(self, request: object, *, secret: str) -> object:
             raise ZeroDivisionError("arn:aws:iam::123456789012:role/secret-role")
 
-    app.runners.live = Live(app.runners.live.config, {}, Broken())  # type: ignore[arg-type]  # a fault is the point
+    app.runners.live = replace(app.runners.live, broker=Broken())  # type: ignore[arg-type]  # a fault is the point
     answer = await app.ask(GOOD)
     assert (answer.status, answer.body) == (500, b"internal error\n")
     assert app.audit()["reason"] == "internal"
@@ -422,3 +423,28 @@ async def test_no_login_secret_or_slug_is_in_audit_or_metrics(make: Make) -> Non
     for canary in ("hub-login", "prod-login", SECRET, "the-repository-s-own-key"):
         assert canary not in seen
     assert "team-a/app" not in generate_latest(app.metrics.registry).decode()
+
+
+async def test_an_account_that_a_reload_removes_is_in_no_answer_though_its_mint_was_waited_for(make: Make) -> None:
+    app = make()
+    app.prod.gate.clear()
+    asked = asyncio.create_task(app.ask(runner_request()))
+    await asyncio.to_thread(app.prod.entered.acquire)
+    before = app.runners.live
+    without = settings.parse(CONFIG.replace("accounts: [prod]", "accounts: [hub]"), source="test")
+    broker = Broker(without.policy, {"hub": before.minters["hub"]}, app.cache, deadline_seconds=10)
+    app.runners.live = replace(before, config=without, broker=broker)
+    app.prod.gate.set()
+    assert json.loads((await asked).body) == [HUB]
+    assert app.audit()["granted"] == ["hub"]
+
+
+async def test_a_secret_that_a_reload_removes_opens_nothing_though_its_request_was_waiting(make: Make) -> None:
+    app = make()
+    app.prod.gate.clear()
+    asked = asyncio.create_task(app.ask(runner_request()))
+    await asyncio.to_thread(app.prod.entered.acquire)
+    rotated = settings.parse(CONFIG.replace(SECRET, "another-secret-of-thirty-two-byt"), source="test")
+    app.runners.live = replace(app.runners.live, config=rotated)
+    app.prod.gate.set()
+    assert (await asked).status == 401

@@ -20,7 +20,7 @@ LAYERS: Final = (
     ("audit",),
     ("telemetry",),
     ("app",),
-    ("admin", "protocol"),
+    ("admin", "protocol", "reload"),
     ("server",),
     ("commands",),
     ("cli",),

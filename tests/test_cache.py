@@ -370,3 +370,33 @@ async def test_the_last_mint_of_an_account_is_told(cache: LoginCache, clock: Set
     assert cache.last("prod") is held
     error = (await get(cache, FakeMinter().then_error(ThrottledError("slow down")))).error
     assert cache.last("prod") is error
+
+
+async def test_a_reload_keeps_what_stays_and_drops_the_rest_at_once(cache: LoginCache, clock: SettableClock) -> None:
+    stays, changed, gone = good(clock, account="a"), good(clock, account="b"), good(clock, account="c")
+    for minter in (stays, changed, gone):
+        await get(cache, minter)
+    cache.retain({"a": None, "b": [good(clock, account="b")]})
+    assert [(await get(cache, minter)).kind for minter in (stays, changed, gone)] == ["hit", "minted", "minted"]
+
+
+async def test_a_mint_that_was_under_way_for_a_removed_account_is_not_kept(
+    cache: LoginCache, clock: SettableClock
+) -> None:
+    minter = good(clock, "thrown away", "kept")
+    minter.gate.clear()
+    waiter = asyncio.create_task(get(cache, minter))
+    await asyncio.to_thread(minter.entered.acquire)
+    cache.retain({})
+    minter.gate.set()
+    await waiter
+    assert cache.last("prod") is None
+    assert password(await get(cache, minter)) == "kept"
+
+
+async def test_a_refusal_that_is_remembered_is_forgotten_with_its_configuration(cache: LoginCache) -> None:
+    minter = FakeMinter().then_error(TrustDeniedError("no"))
+    await get(cache, minter)
+    cache.retain({"prod": []})
+    await get(cache, minter)
+    assert minter.calls == 2

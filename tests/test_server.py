@@ -199,3 +199,73 @@ def test_a_refused_configuration_ends_with_2_and_its_places(tmp_path: Path) -> N
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "ecrmint.yaml:7:" in ended.stderr
     assert "listenn" in ended.stderr
+
+
+def reloads(serve: Serve, result: str) -> int:
+    """Return how many reloads the metrics count with that result."""
+    found = re.search(rf'^ecrmint_config_reloads_total{{result="{result}"}} (\d+)', metrics(serve), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def metrics(serve: Serve) -> str:
+    return get(f"{serve.admin_url}/metrics")[1].decode()
+
+
+def rewrite(serve: Serve, old: str, new: str) -> None:
+    """Replace a text in the configuration, which is never seen half written."""
+    changed = serve.config.with_suffix(".new")
+    changed.write_text(serve.config.read_text().replace(old, new))
+    changed.rename(serve.config)
+
+
+def passwords(serve: Serve) -> list[str]:
+    return [entry["password"] for entry in json.loads(post(serve.url, fresh())[1])]
+
+
+def test_sighup_puts_a_changed_configuration_to_work_at_once(tmp_path: Path) -> None:
+    with Serve.start(CONFIG, tmp_path) as serve:
+        assert passwords(serve) == ["hub-password"]
+        rewrite(serve, "hub-password", "new-password")
+        os.kill(serve.process.pid, signal.SIGHUP)
+        serve.process.wait_until(lambda: reloads(serve, "success") == 1)
+        assert passwords(serve) == ["new-password"]
+        assert "ecrmint_config_generation 2.0" in metrics(serve)
+
+
+def test_a_refused_configuration_changes_nothing_and_is_loud(tmp_path: Path) -> None:
+    with Serve.start(CONFIG, tmp_path) as serve:
+        rewrite(serve, "rules:", "rulez:")
+        os.kill(serve.process.pid, signal.SIGHUP)
+        serve.process.wait_until(lambda: reloads(serve, "refused") >= 1)
+        assert passwords(serve) == ["hub-password"]
+        assert "ecrmint_config_pending 1.0" in metrics(serve)
+        assert "stays in force" in serve.process.stderr.read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        pytest.param("listen: 127.0.0.1:", "listen: localhost:", "listen", id="listen"),
+        pytest.param("admin: 127.0.0.1:", "admin: localhost:", "admin", id="admin"),
+        pytest.param("secrets:", "max_connections: 7\nsecrets:", "max_connections", id="max_connections"),
+    ],
+)
+def test_what_only_a_restart_can_change_is_refused(old: str, new: str, path: str, tmp_path: Path) -> None:
+    with Serve.start(CONFIG, tmp_path) as serve:
+        rewrite(serve, old, new)
+        os.kill(serve.process.pid, signal.SIGHUP)
+        serve.process.wait_until(lambda: reloads(serve, "refused") >= 1)
+        assert f"{path}: a reload can't change this: restart" in serve.process.stderr.read_text()
+        assert passwords(serve) == ["hub-password"]
+
+
+def test_a_hundred_reloads_in_a_row_fail_no_request(tmp_path: Path) -> None:
+    with Serve.start(CONFIG, tmp_path) as serve:
+        for number in range(100):
+            rewrite(serve, f"name: everyone{number or ''},", f"name: everyone{number + 1},")
+            os.kill(serve.process.pid, signal.SIGHUP)
+            assert passwords(serve) == ["hub-password"]
+        rewrite(serve, "hub-password", "new-password")
+        os.kill(serve.process.pid, signal.SIGHUP)
+        serve.process.wait_until(lambda: passwords(serve) == ["new-password"])
+        assert 'outcome="failed"' not in metrics(serve)

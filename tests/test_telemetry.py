@@ -102,8 +102,8 @@ def test_the_end_of_the_newest_login_is_shown_and_of_a_static_one_none() -> None
 
 def test_only_the_configuration_in_force_is_shown() -> None:
     metrics = Metrics()
-    metrics.config("old")
-    metrics.config("new")
+    metrics.config.in_force("old")
+    metrics.config.in_force("new")
     lines = [line for line in metrics_text(metrics).splitlines() if line.startswith("ecrmint_config_info{")]
     assert lines == ['ecrmint_config_info{sha256="new"} 1.0']
 

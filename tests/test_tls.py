@@ -3,6 +3,8 @@
 import asyncio
 import http.client
 import json
+import os
+import signal
 import socket
 import ssl
 from pathlib import Path
@@ -16,6 +18,7 @@ from ecrmint import server, settings
 from ecrmint.app import refusal
 from ecrmint.cache import system_clock
 from ecrmint.protocol import Limits, bounded
+from ecrmint.schema import Tls
 
 CONFIG = f"""
 secrets: [{{name: main, value: {SECRET}}}]
@@ -52,8 +55,30 @@ def test_a_signed_request_is_answered_over_tls_and_nothing_without_it(cert_file:
 
 
 def test_tls_below_1_2_is_refused(cert_file: Path) -> None:
-    context = server._tls(str(cert_file), str(cert_file.with_name("key.pem")))
+    context = server._tls(Tls(cert_file=str(cert_file), key_file=str(cert_file.with_name("key.pem"))))
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def served_certificate(url: str) -> str:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return ssl.get_server_certificate((host, int(port)), timeout=10)
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(cert_file: Path, tmp_path: Path) -> None:
+    with Serve.start(with_tls(cert_file), tmp_path) as serve:
+        assert served_certificate(serve.url) == cert_file.read_text()
+        write_certificate(cert_file.parent)
+        serve.process.wait_until(lambda: served_certificate(serve.url) == cert_file.read_text())
+
+
+def test_a_certificate_that_does_not_fit_its_key_changes_nothing(cert_file: Path, tmp_path: Path) -> None:
+    with Serve.start(with_tls(cert_file), tmp_path) as serve:
+        good = cert_file.read_text()
+        (tmp_path / "other").mkdir()
+        cert_file.write_bytes(write_certificate(tmp_path / "other")[0].read_bytes())
+        os.kill(serve.process.pid, signal.SIGHUP)
+        serve.process.wait_until(lambda: "stays in force" in serve.process.stderr.read_text())
+        assert served_certificate(serve.url) == good
 
 
 async def test_a_handshake_that_does_not_come_is_given_up(cert_file: Path) -> None:

@@ -22,8 +22,8 @@ drain: {{delay: {delay}, grace: 1s}}
 class Serve:
     """A server that is ready: ``with Serve.start(config, folder) as serve: post(serve.url, ...)``."""
 
-    def __init__(self, process: Process, *, listen: int, admin: int) -> None:
-        self.process = process
+    def __init__(self, process: Process, config: Path, *, listen: int, admin: int) -> None:
+        self.process, self.config = process, config
         self.url = f"http://127.0.0.1:{listen}"
         self.admin_url = f"http://127.0.0.1:{admin}"
 
@@ -46,6 +46,7 @@ class Serve:
         file.write_text(HEAD.format(listen=listen, admin=admin, delay=drain_delay) + config, encoding="utf-8")
         serve = cls(
             Process([*prefix, str(ECRMINT), "serve", "--config", str(file)], folder, env=env),
+            file,
             listen=listen,
             admin=admin,
         )
