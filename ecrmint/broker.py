@@ -1,12 +1,10 @@
 """From a verified request to the logins of its answer: decide, look up or mint, and say what came of it."""
 
 import asyncio
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
-
-from cachetools import LRUCache
 
 from ecrmint import wire
 from ecrmint.cache import LoginCache, Outcome
@@ -60,12 +58,12 @@ class _Grant:
     entries: tuple[Entry, ...]
     minters: tuple[Minter, ...]
     per_build: bool
-    held: tuple[HeldLogin | None, ...] = ()
+    held: Sequence[HeldLogin | None] = ()
     body: bytes = field(default=b"[]", repr=False)
 
-    def encode(self, outcomes: tuple[tuple[Minter, Outcome], ...]) -> bytes:
-        held = tuple(outcome.held for _, outcome in outcomes)
-        if len(held) != len(self.held) or not all(map(operator.is_, held, self.held)):
+    def encode(self, outcomes: Iterable[tuple[Minter, Outcome]]) -> bytes:
+        held = [outcome.held for _, outcome in outcomes]
+        if held != self.held:
             login_of = {minter: each.login for minter, each in zip(self.minters, held, strict=True) if each}
             logins = [(host, login_of[minter]) for host, minter in self.entries if minter in login_of]
             self.held, self.body = held, wire.encode(logins)
@@ -93,7 +91,7 @@ class Broker:
     ) -> None:
         self._policy, self._minters, self._cache = policy, minters, cache
         self._deadline_seconds = deadline_seconds
-        self._grants: LRUCache[tuple[str, ...], _Grant] = LRUCache(1024)
+        self._grant = lru_cache(maxsize=1024)(self._make_grant)
 
     async def answer(self, request: RegistryRequest, *, secret: str) -> Answer:
         """Return the logins that the rules give to this request, all minted side by side within the deadline."""
@@ -104,27 +102,23 @@ class Broker:
         minters = grant.minters
         if grant.per_build:
             minters = tuple(minter.for_build(request) for minter in minters)
-        outcomes = await self._outcomes(minters, timeout_minutes=request.timeout)
+        found = await self._outcomes(minters, timeout_minutes=request.timeout)
+        outcomes = tuple(zip(minters, found, strict=True))
         return Answer(decision, outcomes, grant.encode(outcomes))
 
-    def _grant(self, accounts: tuple[str, ...]) -> _Grant:
-        grant = self._grants.get(accounts)
-        if grant is None:
-            entries = assign_hosts(accounts, self._minters)
-            minters = tuple(dict.fromkeys(minter for _, minter in entries))
-            grant = _Grant(entries, minters, per_build=any(minter.per_build for minter in minters))
-            self._grants[accounts] = grant
-        return grant
+    def _make_grant(self, accounts: tuple[str, ...]) -> _Grant:
+        entries = assign_hosts(accounts, self._minters)
+        minters = tuple(dict.fromkeys(minter for _, minter in entries))
+        return _Grant(entries, minters, per_build=any(minter.per_build for minter in minters))
 
-    async def _outcomes(
-        self, minters: tuple[Minter, ...], *, timeout_minutes: int
-    ) -> tuple[tuple[Minter, Outcome], ...]:
+    async def _outcomes(self, minters: tuple[Minter, ...], *, timeout_minutes: int) -> Sequence[Outcome]:
         ready = [self._cache.ready(minter, timeout_minutes=timeout_minutes) for minter in minters]
-        if None in ready:  # most requests have all: no task is made for them
-            waiting = zip(minters, ready, strict=True)
-            waited = await asyncio.gather(*(self._wait(*each, timeout_minutes) for each in waiting))
-            ready = [self._cache.still(outcome) for outcome in waited]
-        return tuple((minter, outcome) for minter, outcome in zip(minters, ready, strict=True) if outcome)
+        held = [outcome for outcome in ready if outcome]
+        if len(held) == len(ready):  # most requests have all: no task is made for them
+            return held
+        waiting = zip(minters, ready, strict=True)
+        waited = await asyncio.gather(*(self._wait(*each, timeout_minutes) for each in waiting))
+        return [self._cache.still(outcome) for outcome in waited]
 
     async def _wait(self, minter: Minter, ready: Outcome | None, timeout_minutes: int) -> Outcome:
         return ready or await self._cache.get(

@@ -236,8 +236,11 @@ class LoginCache:
         return Outcome("failed", error=error)
 
     def _valid(self, minter: Minter, now: Instant) -> HeldLogin | None:
-        held = self._shelves[minter.account].held.get(minter)
-        return held if held is not None and held.remaining(now) > 0 else None
+        try:
+            held = self._shelves[minter.account].held[minter]  # get() looks twice, and to hash a minter takes a while
+        except KeyError:
+            return None
+        return held if held.remaining(now) > 0 else None
 
     def _backing_off(self, minter: Minter, now: Instant) -> bool:
         failure = self._shelves[minter.account].failures.get(minter)

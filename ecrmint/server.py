@@ -6,6 +6,7 @@ Two listeners share one event loop and one cache: the runners' port, and the adm
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import resource
@@ -159,6 +160,7 @@ async def _serve(
     signals.on_hangup(reloader.ask)
     async with _running(back, admin_socket), _running(front, runners_socket), _in_background(reloader.run()):
         admin.phase = "serving"
+        _spare_collector()
         _announce(config, runners_socket, admin_socket)
         await signals.stop()
         admin.phase = "draining"
@@ -169,6 +171,15 @@ async def _serve(
         await signals.stop_now(signals.delay(drain.delay))
     await cache.close()
     _log.info("stopped")
+
+
+def _spare_collector() -> None:
+    """Have it look for cycles after 10,000 new objects, not 700, and never at what was made so far.
+
+    Requests leave it none: to look as often as usual costs 5 of 136 µs of each.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @dataclass(frozen=True, slots=True)
