@@ -30,8 +30,12 @@ LogFormat = Literal["json", "text"]
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 _MINT_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _REMAINING_SECONDS: Final = (0, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 6 * 3600, 8 * 3600, 10 * 3600, 12 * 3600)
-# Their DEBUG lines print credentials, tokens and signed headers (measured with botocore 1.44 and google-auth 2.62).
-_TALKATIVE: Final = ("boto3", "botocore", "google", "httpcore2", "httpx2", "s3transfer", "urllib3")
+# Their DEBUG lines print credentials, tokens and signed headers (measured with botocore 1.44), httpx2's INFO lines the
+# queries of URLs.
+_TALKATIVE: Final = {
+    **dict.fromkeys(("boto3", "botocore", "s3transfer", "urllib3"), logging.INFO),
+    **dict.fromkeys(("httpcore2", "httpx2"), logging.WARNING),
+}
 
 
 class ConfigMetrics:
@@ -231,5 +235,5 @@ def configure_logging(*, log_format: LogFormat, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # Its warnings say less than the audit line of the same request, and advise to install what we leave out.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+    for name, quiet in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(max(quiet, logging.getLogger().level))

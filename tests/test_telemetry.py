@@ -67,13 +67,19 @@ def test_what_a_caller_sent_cannot_start_a_line_of_its_own_in_text(capsys: pytes
     assert line.endswith(r"ref x\nrefused\r")
 
 
-@pytest.mark.parametrize("name", ["botocore.parsers", "urllib3.connectionpool", "google.auth", "httpx2", "httpcore2"])
+@pytest.mark.parametrize("name", ["botocore.parsers", "urllib3.connectionpool", "httpx2", "httpcore2"])
 def test_the_sdks_debug_lines_are_never_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(log_format="json", level="debug")
     logging.getLogger(name).debug("a session token")
     logging.getLogger("ecrmint.test").debug("ours")
     (line,) = map(json.loads, logged(capsys))
     assert line["message"] == "ours"
+
+
+def test_no_line_shows_the_query_of_a_url_that_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(log_format="text", level="debug")
+    logging.getLogger("httpx2").info("HTTP Request: GET https://ci.acme.example/token?code=a-secret")
+    assert logged(capsys) == []
 
 
 def metrics_text(metrics: Metrics) -> str:

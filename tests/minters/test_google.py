@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, parse_qsl
 import httpx2
 import pytest
 import respx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.auth import jwt
 from support.accounts import account, complaint, minter, minters
 from support.chain import told
@@ -74,6 +76,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
     monkeypatch.setattr(_retry, "sleep", slept.append)
     return slept
+
+
+ED25519 = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def with_file(text: str, endpoints: Endpoints | None = None) -> Resources:
@@ -196,6 +201,13 @@ def test_every_address_may_be_another(httpx2_mock: respx.Router, key: dict[str, 
 def test_a_fraction_of_a_second_in_an_expiry_is_understood(cloud: respx.Router, resources: Resources) -> None:
     answer(cloud, "iam", impersonated(expireTime="2030-01-01T00:00:00.123456789Z"))
     assert minter(TARGET, resources).mint() == Login("oauth2accesstoken", Secret(CANARY), 1893456000.123456)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_walk_says_whose_key_it_is_and_as_whom_we_act(resources: Resources) -> None:
+    steps: list[tuple[str, str]] = []
+    minter({**KEY, "service_account": PULL}, resources).walk(lambda *step: steps.append(step))
+    assert steps == [("identity", "ci@acme.iam.gserviceaccount.com"), ("service account", PULL)]
 
 
 # Whom it is for
@@ -508,7 +520,7 @@ def test_the_origin_of_the_configured_endpoint_is_trusted(key: dict[str, str]) -
     assert "token_uri" in refused(json.dumps({**key, "token_uri": "http://127.0.0.1:x/token"}), endpoints)
 
 
-@pytest.mark.parametrize("pem", ["x", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize("pem", ["x", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n", ED25519])
 def test_a_private_key_that_is_none_is_no_identity(key: dict[str, str], pem: str) -> None:
     assert type(failure(KEY, with_file(json.dumps({**key, "private_key": pem})))) is NoIdentityError
 

@@ -27,7 +27,7 @@ from support.google import (
     with_file,
 )
 
-from ecrmint.errors import CloudError, MintError, ThrottledError, TrustDeniedError
+from ecrmint.errors import CloudError, MalformedAnswerError, MintError, ThrottledError, TrustDeniedError
 from ecrmint.minters import Resources, _retry, google
 from ecrmint.remedies import remedies
 from ecrmint.standin.service_account import ServiceAccount
@@ -141,6 +141,14 @@ def test_a_metadata_server_that_does_not_listen_yet_is_asked_again(cloud: respx.
     ]
     assert minter(OWN).mint().password.reveal() == CANARY
     assert cloud["metadata"].call_count == 3
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 400, "\u00e9", CANARY + "<"])
+def test_a_metadata_server_that_does_not_say_who_we_are_is_malformed(cloud: respx.Router, name: str) -> None:
+    cloud["email"].respond(text=name, headers=FLAVOR)
+    with pytest.raises(MalformedAnswerError) as caught:
+        minter(OWN).walk(lambda name, detail: None)
+    assert CANARY not in told(caught.value)
 
 
 def test_an_api_that_can_not_be_reached_is_not_asked_again(cloud: respx.Router) -> None:

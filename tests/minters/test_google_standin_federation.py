@@ -11,6 +11,7 @@ import pytest
 from google.auth import aws as reference
 from pydantic import BaseModel
 from support.accounts import minter
+from support.chain import told
 from support.google import external
 from support.identity import become, forget_identity
 from support.standin import OffsetClock, cleaned, ping
@@ -21,6 +22,7 @@ from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._aws_subject import AwsSubject
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.faults import Failure
 from ecrmint.standin.server import StandinServer
 from ecrmint.standin.workload_identity import OidcPoolProvider
 from ecrmint.tokens import Login, Secret
@@ -279,6 +281,16 @@ def test_an_aws_account_that_google_does_not_trust_is_no_identity(
 @pytest.mark.usefixtures("cloud")
 def test_a_process_without_an_aws_identity_is_no_identity(resources: With) -> None:
     assert failure(FEDERATED, resources(AWS)) is NoIdentityError
+
+
+def test_an_aws_identity_that_can_not_be_told_ends_the_walk(
+    cloud: Cloud, resources: With, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become(monkeypatch, cloud.issue_session(cloud.roles[ROLE], name="pod", seconds=900))
+    cloud.faults["sts.GetCallerIdentity"].error = Failure(403, "AccessDenied", "c4n4ry")
+    with pytest.raises(NoIdentityError, match="AWS does not say who the process is") as caught:
+        minter(FEDERATED, resources(AWS)).walk(lambda name, detail: None)
+    assert "c4n4ry" not in told(caught.value)
 
 
 @pytest.mark.parametrize(
