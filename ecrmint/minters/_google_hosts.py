@@ -15,12 +15,12 @@ _PUBLIC_HOST: Final = re.compile(
 )
 # A sovereign universe has its own domain for registries, and locations that start with u-.
 _SOVEREIGN_LOCATION: Final = r"(?:u-[a-z]+(?:-[a-z]+[0-9]+[a-z]?)?-)?docker"
-_S3NS: Final = ("s3nsapis.fr", "s3nsregistry.fr")
+_S3NS: Final = "s3nsapis.fr"
 _DEDICATED: Final = re.compile(r"apis-([a-z0-9-]{1,40})\.goog", re.ASCII)
 _DEDICATED_HOST: Final = re.compile(rf"{_SOVEREIGN_LOCATION}\.pkg-([a-z0-9-]{{1,40}})\.goog", re.ASCII)
 _S3NS_HOST: Final = re.compile(rf"{_SOVEREIGN_LOCATION}\.s3nsregistry\.fr", re.ASCII)
 # Whoever reads such a name takes it for Google's; the ones that are Google's are known above.
-_LIKENESS: Final = re.compile(r"(?:^|[.-])(?:gcr\.io|pkg\.dev)(?:$|[.:])|^docker\.pkg-|s3nsregistry", re.ASCII)
+_LIKENESS: Final = re.compile(r"(?:^|[.-])(?:gcr\.io|pkg\.dev)(?:$|[.:-])|^docker\.pkg-|s3nsregistry", re.ASCII)
 _MARKETPLACE: Final = "marketplace.gcr.io"  # Google's own list of its registries has it, but its images are public
 _FORMS: Final = "gcr.io, us.gcr.io, eu.gcr.io, asia.gcr.io, LOCATION-docker.pkg.dev or docker.REGION.rep.pkg.dev"
 
@@ -33,18 +33,21 @@ def universe_of(host: str) -> str | None:
     if _PUBLIC_HOST.fullmatch(host):
         return PUBLIC
     if _S3NS_HOST.fullmatch(host):
-        return _S3NS[0]
+        return _S3NS
     dedicated = _DEDICATED_HOST.fullmatch(host)
     return f"apis-{dedicated[1]}.goog" if dedicated else None
 
 
 def forms_of(universe: str) -> str:
     """Return, in words, which hosts a universe's registries have."""
-    dedicated = _DEDICATED.fullmatch(universe)
-    domain = f"pkg-{dedicated[1]}.goog" if dedicated else dict([_S3NS]).get(universe)
     if universe == PUBLIC:
         return _FORMS
-    return f"LOCATION-docker.{domain}" if domain else "none that are known: name them in `extra_registries`"
+    if universe == _S3NS:
+        return "LOCATION-docker.s3nsregistry.fr"
+    dedicated = _DEDICATED.fullmatch(universe)
+    if dedicated:
+        return f"LOCATION-docker.pkg-{dedicated[1]}.goog"
+    return "none that are known: name them in `extra_registries`"
 
 
 def check_google(host: str) -> str:

@@ -511,6 +511,18 @@ def test_googles_own_addresses_are_trusted(key: dict[str, str], url: str) -> Non
     account(**KEY).check_secret("credentials_file", Secret(json.dumps({**key, "token_uri": url})), Endpoints())
 
 
+def test_a_key_of_a_sovereign_universe_signs_its_own_token(cloud: respx.Router, key: dict[str, str]) -> None:
+    resources = with_file(
+        json.dumps({**key, "universe_domain": "s3nsapis.fr", "token_uri": "https://oauth2.s3nsapis.fr/t"})
+    )
+    fields = {**KEY, "registries": ("u-france-east1-docker.s3nsregistry.fr",), "universe_domain": "s3nsapis.fr"}
+    login = minter(fields, resources).mint()
+    claims = jwt.decode(login.password.reveal(), verify=False)  # type: ignore[no-untyped-call]
+    assert (claims["iss"], claims["sub"], claims["scope"]) == (key["client_email"], key["client_email"], READ_ONLY)
+    assert login.expires_at == claims["exp"] == claims["iat"] + 3600
+    assert asked(cloud) == []
+
+
 def test_the_origin_of_the_configured_endpoint_is_trusted(key: dict[str, str]) -> None:
     text = json.dumps({**key, "token_uri": "http://127.0.0.1:8080/token"})
     endpoints = Endpoints(google_token="http://127.0.0.1:8080/other")

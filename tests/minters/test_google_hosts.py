@@ -105,6 +105,7 @@ def test_an_extra_host_is_named_by_the_configuration_alone(host: str) -> None:
         "europe-west1-python.pkg.dev",
         "x-gcr.io",
         "gcr.io:443",
+        "gcr.io-evil.example",
         "docker.pkg-evil.example",
         "evil.s3nsregistry.fr",
     ],
