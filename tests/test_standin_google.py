@@ -72,13 +72,13 @@ def source(key: Key, cloud: Cloud) -> KeyCredentials:
 
 
 def credentials(key: Key, *scopes: str) -> KeyCredentials:
-    made: KeyCredentials = KeyCredentials.from_service_account_info(key, scopes=scopes)  # type: ignore[no-untyped-call]
+    made: KeyCredentials = KeyCredentials.from_service_account_info(key, scopes=scopes)
     return made
 
 
 def mint(made: KeyCredentials | Impersonated) -> Minted:
     with urllib3.PoolManager(retries=False) as pool:
-        made.refresh(Request(pool))  # type: ignore[no-untyped-call]
+        made.refresh(Request(pool))
     assert made.token is not None
     assert made.expiry is not None
     return Minted(made.token, made.expiry.replace(tzinfo=UTC).timestamp() - time.time())
@@ -92,7 +92,7 @@ def impersonated(
     delegates: list[str] | None = None,
     lifetime: int = 3600,
 ) -> Impersonated:
-    return Impersonated(  # type: ignore[no-untyped-call]
+    return Impersonated(
         source,
         email,
         [READ_ONLY],
@@ -165,8 +165,8 @@ def assertion(key: Key, **changes: object) -> str:
         "exp": now + 3600,
         **changes,
     }
-    signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
-    made: bytes = jwt.encode(signer, claims)  # type: ignore[no-untyped-call]
+    signer = crypt.RSASigner.from_service_account_info(key)
+    made: bytes = jwt.encode(signer, claims)
     return made.decode()
 
 
@@ -209,7 +209,7 @@ def test_an_assertion_with_a_signature_that_does_not_hold_is_refused(
 
 def self_signed(key: Key) -> str:
     made = credentials(key, READ_ONLY, "https://www.googleapis.com/auth/iam")
-    made = made.with_always_use_jwt_access(True)  # type: ignore[no-untyped-call]
+    made = made.with_always_use_jwt_access(True)
     made._create_self_signed_jwt(None)
     made.refresh(None)
     return str(made.token)
@@ -218,8 +218,8 @@ def self_signed(key: Key) -> str:
 def signed(key: Key, **changes: object) -> str:
     now = int(time.time())
     claims = {"iss": CI, "sub": CI, "scope": READ_ONLY, "iat": now, "exp": now + 3600, **changes}
-    signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
-    made: bytes = jwt.encode(signer, claims)  # type: ignore[no-untyped-call]
+    signer = crypt.RSASigner.from_service_account_info(key)
+    made: bytes = jwt.encode(signer, claims)
     return made.decode()
 
 

@@ -84,7 +84,7 @@ class Supplier(aws.AwsSecurityCredentialsSupplier):
 def mint(made: Credentials) -> tuple[str, float]:
     """Return google-auth's token, and the seconds that it has left."""
     with urllib3.PoolManager(retries=False) as pool:
-        made.refresh(Request(pool))  # type: ignore[no-untyped-call]
+        made.refresh(Request(pool))
     assert made.token is not None
     assert made.expiry is not None
     return made.token, made.expiry.replace(tzinfo=UTC).timestamp() - time.time()
@@ -101,12 +101,12 @@ def external(
         "credential_source": source,
         **({"service_account_impersonation_url": url} if impersonated else {}),
     }
-    made: identity_pool.Credentials = identity_pool.Credentials.from_info(info, scopes=[CLOUD_PLATFORM])  # type: ignore[no-untyped-call]
+    made: identity_pool.Credentials = identity_pool.Credentials.from_info(info, scopes=[CLOUD_PLATFORM])
     return made
 
 
 def from_aws(server: StandinServer, key: AccessKey, audience: str = AWS) -> aws.Credentials:
-    return aws.Credentials(  # type: ignore[no-untyped-call]
+    return aws.Credentials(
         audience,
         AWS_REQUEST,
         f"{server.url}/v1/token",
@@ -117,7 +117,7 @@ def from_aws(server: StandinServer, key: AccessKey, audience: str = AWS) -> aws.
 
 def signed_call(key: AccessKey, audience: str = AWS) -> dict[str, object]:
     """Return the call that google-auth signs, decoded."""
-    text = aws.Credentials(  # type: ignore[no-untyped-call]
+    text = aws.Credentials(
         audience, AWS_REQUEST, aws_security_credentials_supplier=Supplier(key)
     ).retrieve_subject_token(None)
     decoded: dict[str, object] = json.loads(unquote(text))
@@ -383,7 +383,7 @@ def test_google_auth_takes_an_exchange_without_a_token_for_a_success(
     cloud.faults["google.sts"].alter = malformed.fields(access_token=None)
     made = external(server, {"url": f"{server.url}/subject-token"})
     with urllib3.PoolManager(retries=False) as pool:
-        made.refresh(Request(pool))  # type: ignore[no-untyped-call]
+        made.refresh(Request(pool))
     assert made.token is None
     assert made.expiry is not None
 

@@ -1,7 +1,7 @@
 """A service account's key: its signed claims are exchanged for a token, or are themselves the token.
 
-Not google-auth's: importing it costs as much as all else here, for one signature; it tries again behind one's back,
-and waits meanwhile. Sources: Google Identity, "Using OAuth 2.0 for Server to Server Applications" and its "Addendum:
+google-auth signs; the exchange is ours, since its own tries again behind one's back and waits meanwhile, past any
+deadline. Sources: Google Identity, "Using OAuth 2.0 for Server to Server Applications" and its "Addendum:
 Service account authorization without OAuth" (google.aip.dev/auth/4111); RFC 7523.
 """
 

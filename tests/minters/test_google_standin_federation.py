@@ -347,8 +347,8 @@ class _Environment(reference.AwsSecurityCredentialsSupplier):
 
 
 def _signed_by_google_auth(region: str) -> _SignedCall:
-    credentials = reference.Credentials(  # type: ignore[no-untyped-call]
+    credentials = reference.Credentials(
         ACME_AWS, AWS["subject_token_type"], aws_security_credentials_supplier=_Environment(region)
     )
-    token = credentials.retrieve_subject_token(None)  # type: ignore[no-untyped-call]
+    token = credentials.retrieve_subject_token(None)
     return _SignedCall.model_validate_json(unquote(token))

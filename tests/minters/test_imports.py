@@ -85,8 +85,8 @@ def server() -> Iterator[StandinServer]:
     ("name", "sdks"),
     [
         ("metadata", ["httpx2"]),
-        ("key", ["cryptography", "httpx2"]),
-        ("self-signed", ["cryptography"]),
+        ("key", ["cryptography", "google", "httpx2"]),
+        ("self-signed", ["cryptography", "google"]),
         ("federated", ["httpx2"]),
         ("from AWS", ["boto3", "botocore", "httpx2", "urllib3"]),
         ("ecr", ["boto3", "botocore", "urllib3"]),
