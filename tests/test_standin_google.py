@@ -78,7 +78,7 @@ def credentials(key: Key, *scopes: str) -> KeyCredentials:
 
 def mint(made: KeyCredentials | Impersonated) -> Minted:
     with urllib3.PoolManager(retries=False) as pool:
-        made.refresh(Request(pool))
+        made.refresh(Request(pool))  # type: ignore[no-untyped-call]
     assert made.token is not None
     assert made.expiry is not None
     return Minted(made.token, made.expiry.replace(tzinfo=UTC).timestamp() - time.time())

@@ -84,7 +84,7 @@ class Supplier(aws.AwsSecurityCredentialsSupplier):
 def mint(made: Credentials) -> tuple[str, float]:
     """Return google-auth's token, and the seconds that it has left."""
     with urllib3.PoolManager(retries=False) as pool:
-        made.refresh(Request(pool))
+        made.refresh(Request(pool))  # type: ignore[no-untyped-call]
     assert made.token is not None
     assert made.expiry is not None
     return made.token, made.expiry.replace(tzinfo=UTC).timestamp() - time.time()
