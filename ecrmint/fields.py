@@ -4,11 +4,13 @@ Pure: a reference to a secret is only named here; settings.py is what reads it.
 """
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from ecrmint.tokens import Secret
+
+_T = TypeVar("_T")
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}
@@ -49,6 +51,16 @@ def to_digits(value: object) -> object:
     """Return a whole number's digits; anything else as it is."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
+
+def _check_said(value: _T | None) -> _T | None:
+    # YAML's null. `trusted:` with its value forgotten would restrict nothing, `role_arn:` would narrow nothing.
+    if value is None:
+        raise ValueError("expected a value, or no such key")
+    return value
+
+
+Said = Annotated[_T | None, AfterValidator(_check_said)]
+"""What a key says that may be left out: None then, and only then."""
 
 Name = Annotated[str, AfterValidator(check_name)]
 """What something in the configuration is called by."""

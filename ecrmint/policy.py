@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, Protocol, TypeVar, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint import globs
-from ecrmint.fields import Digits, Model, Name
+from ecrmint.fields import Digits, Model, Name, Said
 from ecrmint.globs import EVERYTHING, GlobIndex, fold
 
 Event = Literal["push", "pull_request", "tag", "promote", "rollback", "cron", "custom"]
@@ -88,13 +88,6 @@ def _check_some(values: tuple[_T, ...]) -> tuple[_T, ...]:
     return values
 
 
-def _check_said(value: _T | None) -> _T | None:
-    # `trusted:` with its value forgotten would silently restrict nothing.
-    if value is None:
-        raise ValueError("expected a value, or no such key")
-    return value
-
-
 # Not strict, or a Python list would be no tuple; what is in it stays strict.
 _Some = (Field(strict=False), AfterValidator(_check_some))
 _Text = Annotated[str, AfterValidator(_check_text)]
@@ -112,11 +105,11 @@ class Rule(Model):
     events: Annotated[tuple[Event, ...], *_Some] = ()
     refs: Annotated[tuple[Annotated[str, AfterValidator(_check_ref)], ...], *_Some] = ()
     uids: Annotated[tuple[Annotated[Digits, AfterValidator(_check_text)], ...], *_Some] = ()
-    trusted: Annotated[bool | None, AfterValidator(_check_said)] = None
-    private: Annotated[bool | None, AfterValidator(_check_said)] = None
+    trusted: Said[bool] = None
+    private: Said[bool] = None
     deploy_to: Annotated[tuple[_Text, ...], *_Some] = ()
     secrets: Annotated[tuple[str, ...], *_Some] = ()
-    forks: Annotated[Literal["allow"] | None, AfterValidator(_check_said)] = None
+    forks: Said[Literal["allow"]] = None
     effect: Literal["allow", "deny"] = "allow"
 
     @model_validator(mode="after")

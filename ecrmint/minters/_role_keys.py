@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ecrmint.fields import Duration, Model
+from ecrmint.fields import Duration, Model, Said
 from ecrmint.minters._aws import Place
 from ecrmint.minters._base import AccountModel, Resources
 from ecrmint.minters._hosts import check_list, partition_of
@@ -67,8 +67,8 @@ class Via(Model):
     """A role on the way to the account's own. ``region``: that of the STS that is asked; else the registry's."""
 
     role_arn: RoleArn
-    external_id: ExternalId | None = None
-    region: Annotated[str, AfterValidator(_check_region)] | None = None
+    external_id: Said[ExternalId] = None
+    region: Said[Annotated[str, AfterValidator(_check_region)]] = None
 
 
 class RoleKeys(AccountModel):
@@ -77,13 +77,13 @@ class RoleKeys(AccountModel):
     role_keys: ClassVar[tuple[str, ...]] = ("role_arn",)
     """The keys that name a role: all but these, type and registries have no effect without one."""
 
-    role_arn: RoleArn | None = None
-    external_id: ExternalId | None = None
+    role_arn: Said[RoleArn] = None
+    external_id: Said[ExternalId] = None
     via: Annotated[tuple[Via, ...], AfterValidator(_check_via)] = ()
-    web_identity_token_file: Annotated[str, Field(min_length=1)] | None = None
+    web_identity_token_file: Said[Annotated[str, Field(min_length=1)]] = None
     session_tags: Annotated[tuple[TagKey, ...], AfterValidator(check_list)] = ()
-    source_identity: SessionName | None = None
-    role_session_name: SessionName | None = None
+    source_identity: Said[SessionName] = None
+    role_session_name: Said[SessionName] = None
     duration: Annotated[Duration, Field(ge=900, le=43200)] = 3600.0
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator
 
 from ecrmint.errors import MalformedAnswerError, WrongIdentityError
+from ecrmint.fields import Said
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Place, SessionKey
 from ecrmint.minters._aws_errors import UNREADABLE, Step
@@ -58,7 +59,7 @@ class EcrAccount(RoleKeys):
 
     type: Literal["ecr"]
     registries: Registries[Annotated[BareHost, AfterValidator(check_ecr)]]
-    role: Annotated[str, AfterValidator(_check_role)] | None = None
+    role: Said[Annotated[str, AfterValidator(_check_role)]] = None
     repositories: Annotated[
         tuple[Annotated[str, AfterValidator(check_repository)], ...], AfterValidator(check_list)
     ] = ("*",)

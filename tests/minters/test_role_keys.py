@@ -162,6 +162,19 @@ def test_a_value_that_can_not_be_meant_is_refused(key: str, value: object, text:
     assert complaint(**{**role, key: value}).startswith(text)
 
 
+@pytest.mark.parametrize(
+    "key", ["role_arn", "role", "external_id", "web_identity_token_file", "source_identity", "role_session_name"]
+)
+def test_a_key_whose_value_was_forgotten_does_not_fall_back_to_the_process_itself(key: str) -> None:
+    role = OWN if key in ("role_arn", "role") else ROLE
+    assert complaint(**{**role, "repositories": ("team-a/*",), key: None}) == f"{key}: expected a value, or no such key"
+
+
+@pytest.mark.parametrize("key", ["external_id", "region"])
+def test_a_key_of_a_hop_whose_value_was_forgotten_is_refused(key: str) -> None:
+    assert complaint(**ROLE, via=via(**{key: None})) == f"via.0.{key}: expected a value, or no such key"
+
+
 def test_a_chain_lasts_one_hour_at_most_and_the_text_says_why() -> None:
     assert complaint(**ROLE, via=via(), duration="61m") == (
         ": duration: expected 1h at most: the role is assumed by another role's session (`via`), and AWS limits such a"
