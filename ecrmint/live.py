@@ -173,7 +173,6 @@ class _Diary:
 
 
 def _answer_of(registry: Registry, login: Login) -> Failure | None:
-    # Clients of its own: a cookie of another account's login must not speak for this one.
     calls = Http().within(_REGISTRY_SECONDS)
     try:
         registry.prove(login, calls)

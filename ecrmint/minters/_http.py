@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from ecrmint.errors import (
     UnreachableError,
 )
 from ecrmint.minters._attempt import attempt
+from ecrmint.minters._deadline import bound, deadline
 from ecrmint.minters._observer import SILENT, CloudObserver, seconds_ahead
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ _READ_SECONDS: Final = 5.0
 _LARGEST: Final = 64 << 10  # bytes of an answer; tokens have 1 to 16 KB
 _THROTTLED: Final = 429
 _SERVER_FAULT: Final = 500
+_NO_COOKIES: Final = DefaultCookiePolicy(allowed_domains=())  # one identity's would speak for the next one
+_AS_IT_IS: Final = {"Accept-Encoding": "identity"}  # 1 KB of a compressed body may be 1 GB, and no token needs it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +52,44 @@ class Http:
 
     observer: CloudObserver = SILENT
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _public: "httpx2.Client | None" = None
-    _metadata: "httpx2.Client | None" = None
+    _clients: "dict[_Kind, httpx2.Client]" = field(default_factory=dict)
 
     def within(self, seconds: float) -> "Calls":
         """Return the right to make calls that end, together, in about that time."""
         return Calls(self, monotonic() + seconds)
 
-    def client(self, url: str) -> "httpx2.Client":
+    def client(self, url: str, *, proxied: bool = True) -> "httpx2.Client":
         """Return the client for an address: one of plain http is near, and no proxy's business."""
-        return self.metadata() if url.startswith("http:") else self.public()
+        plain = url[:5].lower() == "http:"
+        kind = _Kind(plain=plain, proxied=proxied and not plain)
+        with self._lock:
+            if kind not in self._clients:
+                self._clients[kind] = bound(kind.made())
+            return self._clients[kind]
 
-    def public(self) -> "httpx2.Client":
-        """Return the client for the internet: proxies and certificates as the usual variables say."""
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Of a client. ``proxied``: by proxies as the usual variables say."""
+
+    plain: bool
+    proxied: bool
+
+    def made(self) -> "httpx2.Client":
         import httpx2
 
-        with self._lock:
-            if self._public is None:
-                self._public = httpx2.Client(verify=_certificates(), limits=_unkept())
-            return self._public
+        # Calls are most of an hour apart: no connection is worth keeping, and none is left to close.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        return httpx2.Client(
+            trust_env=self.proxied, verify=self._trusted(), limits=limits, cookies=CookieJar(_NO_COOKIES)
+        )
 
-    def metadata(self) -> "httpx2.Client":
-        """Return the client for the metadata server: a proxy would give its own machine's token, or keep ours."""
+    def _trusted(self) -> ssl.SSLContext:
         import httpx2
 
-        with self._lock:
-            if self._metadata is None:
-                # Plain http: an empty context spares the reading of certificates, and trusts nobody.
-                self._metadata = httpx2.Client(
-                    trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=_unkept()
-                )
-            return self._metadata
+        if self.plain:  # spares the reading of certificates, and trusts nobody
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return httpx2.create_ssl_context(_certificates())
 
 
 def _certificates() -> ssl.SSLContext | bool:
@@ -87,13 +98,6 @@ def _certificates() -> ssl.SSLContext | bool:
     if not bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
         return True
     return ssl.create_default_context(cafile=bundle)
-
-
-def _unkept() -> "httpx2.Limits":
-    import httpx2
-
-    # Calls are most of an hour apart: no connection is worth keeping, and none is left to close.
-    return httpx2.Limits(max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +113,23 @@ class Calls:
 
     def post(self, url: str, *, headers: Mapping[str, str], content: bytes, what: str, call: str) -> Answer:
         """Post to an API; ``what`` names it in errors, ``call`` its operation. Raises: MintError for no answer."""
-        send = partial(
-            self._send, partial(self.http.client, url), "POST", url, headers=headers, content=content, what=what
-        )
+        client = partial(self.http.client, url)
+        send = partial(self._send, client, "POST", url, headers=headers, content=content, what=what)
         return self._observed(call, partial(attempt, send, partial(_explain, what)))
 
     def get(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
         """Get from the internet; ``what`` names the other side in errors. Raises: MintError for no answer."""
-        send = partial(self._send, partial(self.http.client, url), "GET", url, headers=headers, content=None, what=what)
+        client = partial(self.http.client, url)
+        send = partial(self._send, client, "GET", url, headers=headers, content=None, what=what)
         return attempt(send, partial(_explain, what))
 
     def get_metadata(self, url: str, *, headers: Mapping[str, str], what: str) -> Answer:
-        """Get from the metadata server, past any proxy. Raises: MintError where there is no answer."""
-        send = partial(self._send, self.http.metadata, "GET", url, headers=headers, content=None, what=what)
+        """Get from a metadata server, past any proxy: that would give its own machine's token, or keep ours.
+
+        Raises: MintError where there is no answer.
+        """
+        client = partial(self.http.client, url, proxied=False)
+        send = partial(self._send, client, "GET", url, headers=headers, content=None, what=what)
         return self._observed("metadata", partial(attempt, send, partial(_explain, what)))
 
     def _observed(self, call: str, make: Callable[[], Answer]) -> Answer:
@@ -145,13 +153,17 @@ class Calls:
         content: bytes | None,
         what: str,
     ) -> Answer:
-        with client().stream(method, url, headers=headers, content=content, timeout=self._timeout(what)) as answer:
+        with (
+            deadline(self.deadline),
+            client().stream(
+                method, url, headers={**headers, **_AS_IT_IS}, content=content, timeout=self._timeout(what)
+            ) as answer,
+        ):
             body = bytearray()
-            for part in answer.iter_bytes():
+            for part in answer.iter_raw():
                 body += part
                 if len(body) > _LARGEST:
                     raise MalformedAnswerError(f"{what} answers with more than {_LARGEST >> 10} KiB")
-                self._left(what)  # a read's own timeout starts anew with every byte
             return Answer(answer.status_code, dict(answer.headers), bytes(body))
 
     def _timeout(self, what: str) -> "httpx2.Timeout":
@@ -180,7 +192,7 @@ def _explain(what: str, error: Exception) -> MintError:
     import httpx2
 
     match error:
-        case httpx2.TimeoutException() if not isinstance(error, httpx2.ConnectTimeout):
+        case TimeoutError() | httpx2.ReadTimeout() | httpx2.WriteTimeout() | httpx2.PoolTimeout():
             return MintTimeoutError(f"{what} did not answer in time")
         case httpx2.TransportError():
             return UnreachableError(

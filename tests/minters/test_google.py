@@ -419,24 +419,6 @@ def test_all_calls_of_a_mint_share_one_deadline(
     assert asked(cloud) == [f"POST {TOKEN_URL}"]
 
 
-def test_an_answer_that_trickles_in_is_cut_off_at_the_deadline(
-    cloud: respx.Router, resources: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(_http, "monotonic", lambda: now[0])
-    sent: list[bytes] = []
-
-    def trickle() -> Iterator[bytes]:
-        for byte in [b" "] * 1000:
-            now[0] += 1
-            sent.append(byte)
-            yield byte
-
-    cloud["token"].side_effect = lambda _: respx.MockResponse(200, content=trickle())
-    assert type(failure(KEY, resources)) is MintTimeoutError
-    assert len(sent) <= google._MINT_SECONDS + 1
-
-
 # The configuration and the credentials file
 
 
