@@ -161,12 +161,12 @@ def test_an_address_that_the_account_allows_gives_the_token(cloud: respx.Router)
 def test_a_metadata_server_of_another_cloud_gives_the_token_past_every_proxy(
     cloud: respx.Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    through: list[str] = []
+    asked: dict[str, bool] = {}
     client = Http.client
 
-    def noted(http: Http, url: str) -> httpx2.Client:
-        through.append(url)
-        return client(http, url)
+    def noted(http: Http, url: str, *, proxied: bool = True) -> httpx2.Client:
+        asked[url] = proxied
+        return client(http, url, proxied=proxied)
 
     monkeypatch.setattr(Http, "client", noted)
     shape = {"type": "json", "subject_token_field_name": "access_token"}
@@ -174,7 +174,7 @@ def test_a_metadata_server_of_another_cloud_gives_the_token_past_every_proxy(
     minter(FEDERATED, with_file(external(credential_source=source))).mint()
     assert hosts(cloud) == {"169.254.169.254", "sts.googleapis.com"}
     assert requests(cloud)[0].headers["metadata"] == "True"
-    assert through == [STS_URL]  # the one that goes by the variables for proxies
+    assert asked == {IMDS: False, STS_URL: True}  # whether it goes by the variables for proxies
 
 
 def test_every_address_may_be_another(httpx2_mock: respx.Router, source: dict[str, object]) -> None:
