@@ -24,6 +24,7 @@ lint: dev ## Lint and check types
 bench: dev ## Measure speed and memory beside Go's; see bench/README.md
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.warm
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.start
+	PYTHONPATH=tests .venv-dev/bin/python -m bench.parts
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.accounts
 	PYTHONPATH=tests .venv-dev/bin/python -m bench.rules
 
