@@ -5,84 +5,81 @@ import threading
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Final
-
-from cachetools import LRUCache
+from weakref import WeakValueDictionary
 
 from ecrmint.errors import MintError, MintTimeoutError
 from ecrmint.minters._access_token import AccessToken, Source
 from ecrmint.minters._http import Calls
 
-_MOST: Final = 256  # identities and scopes, those of earlier configurations included
 _MARGIN: Final = 60.0  # seconds that a token has left at least, or a fifth of its life where that is shorter
 
-Key = tuple[Source, tuple[str, ...]]
-"""Everything that goes into a token: equal sources are one identity, reached in one way."""
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class SharedToken:
+    """One identity's token, for any thread. Whoever holds the lock asks for a new one, the others wait for it."""
 
-@dataclass(slots=True)
-class _Slot:
-    """One identity's token. Whoever holds the lock asks for a new one, the others wait for what comes of it."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    token: AccessToken | None = None
-    fetched: float = 0.0  # monotonic
-    life: float = 0.0  # seconds, at that time
-    failures: int = 0
-    error: MintError | None = None
-
-    def keep(self, token: AccessToken) -> None:
-        self.token, self.fetched, self.life = token, monotonic(), token.expires_at - time()
-
-    def lasting(self, since: float | None) -> AccessToken | None:
-        """Return the token if it is good for a call; with ``since``, only if it was fetched after that."""
-        if self.token is None or (since is not None and self.fetched < since):
-            return None
-        left = min(self.life - (monotonic() - self.fetched), self.token.expires_at - time())
-        return self.token if left > min(_MARGIN, self.life / 5) else None
-
-
-@dataclass(slots=True, eq=False)
-class SharedTokens:
-    """Keeps them, for any thread. A reload that keeps this keeps the tokens of identities that did not change."""
-
+    source: Source
+    scopes: tuple[str, ...]
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _slots: LRUCache[Key, _Slot] = field(default_factory=lambda: LRUCache(_MOST))
+    _token: AccessToken | None = None
+    _fetched: float = 0.0  # monotonic
+    _life: float = 0.0  # seconds, at that time
+    _failures: int = 0
+    _error: MintError | None = None
 
-    def fetch(self, source: Source, scopes: tuple[str, ...], calls: Calls, *, fresh: bool) -> AccessToken:
+    def fetch(self, calls: Calls, *, fresh: bool) -> AccessToken:
         """Return a token that is good for a call, or for a login (``fresh``: asked for no earlier than now).
 
         Raises: MintError; whoever waited for a failing call shares its failure.
         """
-        asked = monotonic()
-        slot = self._slot((source, scopes))
-        failures = slot.failures
-        if not slot.lock.acquire(timeout=max(0.0, calls.left())):
+        asked, failures = monotonic(), self._failures
+        if not self._lock.acquire(timeout=max(0.0, calls.left())):
             raise MintTimeoutError("the token of the process's own identity is waited for in vain")
         try:
-            token = slot.lasting(asked if fresh else None)
-            if token is None and slot.error is not None and slot.failures != failures:
-                raise copy.copy(slot.error)
-            return token or _fetched(slot, source, scopes, calls)
+            token = self._lasting(asked if fresh else None)
+            if token is None and self._error is not None and self._failures != failures:
+                raise copy.copy(self._error)
+            return token or self._renewed(calls)
         finally:
-            slot.lock.release()
+            self._lock.release()
 
-    def forget(self, source: Source, scopes: tuple[str, ...]) -> None:
-        """Drop a token that was not accepted."""
-        self._slot((source, scopes)).token = None
+    def forget(self, token: AccessToken) -> None:
+        """Drop a token that was not accepted, unless there is another one by now."""
+        if self._token is token:  # not under the lock: that may be held for a whole call; a lost race costs another one
+            self._token = None
 
-    def _slot(self, key: Key) -> _Slot:
+    def _lasting(self, since: float | None) -> AccessToken | None:
+        """Return the token if it is good for a call; with ``since``, only if it was fetched after that."""
+        if self._token is None or (since is not None and self._fetched < since):
+            return None
+        left = min(self._life - (monotonic() - self._fetched), self._token.expires_at - time())
+        return self._token if left > min(_MARGIN, self._life / 5) else None
+
+    def _renewed(self, calls: Calls) -> AccessToken:
+        try:
+            token = self.source.fetch(self.scopes, calls)
+        except MintError as error:
+            self._failures, self._error = self._failures + 1, copy.copy(error)
+            raise
+        self._token, self._fetched, self._life = token, monotonic(), token.expires_at - time()
+        return token
+
+
+@dataclass(slots=True, eq=False)
+class SharedTokens:
+    """Finds them by everything that goes into one: equal sources are one identity, reached in one way.
+
+    A reload that keeps this keeps the tokens of identities that did not change; those of others, and the keys in their
+    sources, go with the last minter that has them.
+    """
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _held: WeakValueDictionary[tuple[Source, tuple[str, ...]], SharedToken] = field(default_factory=WeakValueDictionary)
+
+    def of(self, source: Source, scopes: tuple[str, ...]) -> SharedToken:
+        """Return the token of an identity, for whoever needs it to hold."""
         with self._lock:
-            slot = self._slots.get(key)
-            if slot is None:
-                slot = self._slots[key] = _Slot()
-            return slot
-
-
-def _fetched(slot: _Slot, source: Source, scopes: tuple[str, ...], calls: Calls) -> AccessToken:
-    try:
-        token = source.fetch(scopes, calls)
-    except MintError as error:
-        slot.failures, slot.error = slot.failures + 1, copy.copy(error)
-        raise
-    slot.keep(token)
-    return token
+            found = self._held.get((source, scopes))
+            if found is None:
+                found = self._held[source, scopes] = SharedToken(source, scopes)
+            return found

@@ -26,7 +26,7 @@ from ecrmint.minters._impersonation import SCOPE as IAM_SCOPE
 from ecrmint.minters._impersonation import Impersonation
 from ecrmint.minters._metadata import MetadataSource
 from ecrmint.minters._self_impersonation import SelfImpersonation
-from ecrmint.minters._shared_tokens import SharedTokens
+from ecrmint.minters._shared_tokens import SharedToken
 from ecrmint.minters._surroundings import Surroundings
 from ecrmint.tokens import Login, Secret
 
@@ -96,14 +96,9 @@ class GoogleAccount(AccountModel):
 
     def minters(self, name: str, resources: Resources) -> Mapping[str, Minter]:
         """Return one minter for all hosts: the token opens them all."""
-        minter = GoogleMinter(
-            account=name,
-            source=self._source(resources),
-            target=self._target(resources),
-            scopes=self.scopes,
-            http=resources.http,
-            tokens=resources.google.tokens,
-        )
+        source, target = self._source(resources), self._target(resources)
+        own = resources.google.tokens.of(source, self.scopes if target is None else (IAM_SCOPE,))
+        minter = GoogleMinter(name, source, target, self.scopes, resources.http, own)
         return dict.fromkeys(self.hosts, minter)
 
     def _source(self, resources: Resources) -> Source:
@@ -169,7 +164,7 @@ class GoogleMinter(SharedByBuilds):
     target: Impersonation | None
     scopes: tuple[str, ...]
     http: Http = field(compare=False, repr=False)
-    tokens: SharedTokens = field(compare=False, repr=False)
+    own: SharedToken = field(compare=False, repr=False)  # the source's: for the login, or to act as the target
 
     @property
     def provider(self) -> str:
@@ -190,17 +185,13 @@ class GoogleMinter(SharedByBuilds):
         return login
 
     def _mint(self, calls: Calls) -> Login:
-        if self.target is None:
-            token = self.tokens.fetch(self.source, self.scopes, calls, fresh=True)
-        else:
-            token = self._impersonated(self.target, calls)
+        token = self.own.fetch(calls, fresh=True) if self.target is None else self._impersonated(self.target, calls)
         return Login("oauth2accesstoken", token.secret, token.expires_at)
 
     def _impersonated(self, target: Impersonation, calls: Calls) -> AccessToken:
-        scopes = (IAM_SCOPE,)
-        own = self.tokens.fetch(self.source, scopes, calls, fresh=False)
+        own = self.own.fetch(calls, fresh=False)
         try:
             return target.fetch(own, self.scopes, calls)
         except NoIdentityError:  # taken back before its end: the next mint gets another one
-            self.tokens.forget(self.source, scopes)
+            self.own.forget(own)
             raise

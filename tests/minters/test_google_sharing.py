@@ -27,7 +27,7 @@ from ecrmint.errors import MintTimeoutError, NoIdentityError, TrustDeniedError
 from ecrmint.minters import Minter, Resources, _shared_tokens
 from ecrmint.minters._access_token import AccessToken
 from ecrmint.minters._http import Calls
-from ecrmint.minters._shared_tokens import SharedTokens
+from ecrmint.minters._shared_tokens import SharedToken, SharedTokens
 from ecrmint.standin.service_account import ServiceAccount
 from ecrmint.tokens import Secret
 
@@ -105,9 +105,9 @@ class CountedLock:
             assert self.came.acquire(timeout=10)
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, shared: SharedTokens, source: Scripted) -> CountedLock:
+def counted(monkeypatch: pytest.MonkeyPatch, shared: SharedToken) -> CountedLock:
     lock = CountedLock()
-    monkeypatch.setattr(shared._slot((source, ())), "lock", lock)
+    monkeypatch.setattr(shared, "_lock", lock)
     return lock
 
 
@@ -139,9 +139,11 @@ def test_many_service_accounts_cost_one_token_of_their_identity(
 
 def test_another_configuration_that_keeps_the_resources_keeps_the_token(cloud: respx.Router, key: str) -> None:
     before = with_file(key)
-    minter({**KEY, "service_account": PULL}, before).mint()
+    old = minter({**KEY, "service_account": PULL}, before)
+    old.mint()
     after = Resources(endpoints=before.endpoints, secrets=before.secrets, google=before.google)
     minter({**KEY, "service_account": PULL, "lifetime": "30m"}, after).mint()
+    assert old.account  # in force until the other one is
     assert cloud["token"].call_count == 1
 
 
@@ -149,15 +151,36 @@ def test_other_credentials_share_nothing(cloud: respx.Router, key: str) -> None:
     first = with_file(key)
     other = ServiceAccount("ci@acme.iam.gserviceaccount.com", 3600).create_key("https://oauth2.googleapis.com/token")
     second = Resources(secrets={FILE: Secret(json.dumps(other))}, google=first.google)
-    for resources in (first, second):
-        minter({**KEY, "service_account": PULL}, resources).mint()
+    for each in [minter({**KEY, "service_account": PULL}, resources) for resources in (first, second)]:
+        each.mint()
     assert cloud["token"].call_count == 2
 
 
-def test_a_login_of_ones_own_is_always_fresh(cloud: respx.Router, key: str) -> None:
+def test_nothing_of_an_account_that_was_removed_is_kept(cloud: respx.Router, key: str) -> None:
     resources = with_file(key)
     for _ in range(2):
-        minter(KEY, resources).mint()
+        minter({**KEY, "service_account": PULL}, resources).mint()  # and let go of, as a reload does
+    assert cloud["token"].call_count == 2
+
+
+def test_a_token_that_took_the_place_of_a_refused_one_stays() -> None:
+    first, second = token("first"), token("second")
+    source = Scripted(results=[first, second])
+    source.gate.set()
+    shared = SharedToken(source, ())
+    assert shared.fetch(calls(), fresh=True) is first
+    assert shared.fetch(calls(), fresh=True) is second
+    shared.forget(first)
+    assert shared.fetch(calls(), fresh=False) is second
+    shared.forget(second)
+    with pytest.raises(IndexError):  # it asks for another one
+        shared.fetch(calls(), fresh=False)
+
+
+def test_a_login_of_ones_own_is_always_fresh(cloud: respx.Router, key: str) -> None:
+    own = minter(KEY, with_file(key))
+    for _ in range(2):
+        own.mint()
     assert cloud["token"].call_count == 2
 
 
@@ -195,39 +218,40 @@ def test_a_token_is_used_while_it_has_a_minute_left_or_a_fifth_of_its_life(
 ) -> None:
     source = Scripted(results=[token("first", life), token("second", life)])
     source.gate.set()
-    shared, now = SharedTokens(), monotonic()
+    shared, now = SharedToken(source, (READ_ONLY,)), monotonic()
     monkeypatch.setattr(_shared_tokens, "monotonic", lambda: now)
-    shared.fetch(source, (READ_ONLY,), calls(), fresh=False)
+    shared.fetch(calls(), fresh=False)
     monkeypatch.setattr(_shared_tokens, "monotonic", lambda: now + passed)
-    shared.fetch(source, (READ_ONLY,), calls(), fresh=False)
+    shared.fetch(calls(), fresh=False)
     assert len(source.asked) == asked
 
 
 def test_the_wall_clock_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Scripted(results=[token("first"), token("second")])
     source.gate.set()
-    shared = SharedTokens()
-    shared.fetch(source, (), calls(), fresh=False)
+    shared = SharedToken(source, ())
+    shared.fetch(calls(), fresh=False)
     now = time()
     monkeypatch.setattr(_shared_tokens, "time", lambda: now + 3590)  # the machine slept
-    assert shared.fetch(source, (), calls(), fresh=False).secret == Secret("second")
+    assert shared.fetch(calls(), fresh=False).secret == Secret("second")
 
 
 def test_other_scopes_are_another_token() -> None:
     source = Scripted(results=[token("first"), token("second")])
     source.gate.set()
     shared = SharedTokens()
-    assert shared.fetch(source, ("a",), calls(), fresh=False).secret == Secret("first")
-    assert shared.fetch(source, ("b",), calls(), fresh=False).secret == Secret("second")
+    assert shared.of(source, ("a",)).fetch(calls(), fresh=False).secret == Secret("first")
+    assert shared.of(source, ("b",)).fetch(calls(), fresh=False).secret == Secret("second")
     assert source.asked == [("a",), ("b",)]
 
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_whoever_waits_shares_what_comes_of_it(monkeypatch: pytest.MonkeyPatch, fresh: bool) -> None:
-    source, shared = Scripted(results=[token("only")]), SharedTokens()
-    lock = counted(monkeypatch, shared, source)
+    source = Scripted(results=[token("only")])
+    shared = SharedToken(source, ())
+    lock = counted(monkeypatch, shared)
     with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(shared.fetch, source, (), calls(), fresh=fresh) for _ in range(THREADS)]
+        futures = [pool.submit(shared.fetch, calls(), fresh=fresh) for _ in range(THREADS)]
         lock.wait_for(THREADS)
         source.gate.set()
         assert {future.result().secret for future in futures} == {Secret("only")}
@@ -236,10 +260,11 @@ def test_whoever_waits_shares_what_comes_of_it(monkeypatch: pytest.MonkeyPatch, 
 
 def test_whoever_waits_shares_a_failure_in_a_copy_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     error = TrustDeniedError("no", hint="look", target="role")
-    source, shared = Scripted(results=[error, token("later")]), SharedTokens()
-    lock = counted(monkeypatch, shared, source)
+    source = Scripted(results=[error, token("later")])
+    shared = SharedToken(source, ())
+    lock = counted(monkeypatch, shared)
     with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(shared.fetch, source, (), calls(), fresh=False) for _ in range(THREADS)]
+        futures = [pool.submit(shared.fetch, calls(), fresh=False) for _ in range(THREADS)]
         lock.wait_for(THREADS)
         source.gate.set()
         failures = [future.exception() for future in futures]
@@ -248,15 +273,16 @@ def test_whoever_waits_shares_a_failure_in_a_copy_of_its_own(monkeypatch: pytest
         (TrustDeniedError, "no", "look", "role")
     }
     assert len(source.asked) == 1
-    assert shared.fetch(source, (), calls(), fresh=False).secret == Secret("later")  # and nobody else does
+    assert shared.fetch(calls(), fresh=False).secret == Secret("later")  # and nobody else does
 
 
 def test_nobody_waits_past_its_deadline() -> None:
-    source, shared = Scripted(results=[token("only")]), SharedTokens()
+    source = Scripted(results=[token("only")])
+    shared = SharedToken(source, ())
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(shared.fetch, source, (), calls(), fresh=False)
+        first = pool.submit(shared.fetch, calls(), fresh=False)
         assert source.entered.wait(timeout=10)
         with pytest.raises(MintTimeoutError, match="is waited for in vain"):
-            shared.fetch(source, (), calls(0.01), fresh=False)
+            shared.fetch(calls(0.01), fresh=False)
         source.gate.set()
         assert first.result().secret == Secret("only")
