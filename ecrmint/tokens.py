@@ -132,7 +132,10 @@ def hold(login: Login, *, issued: Instant, roll: float, previous: HeldLogin | No
         return HeldLogin(login, issued, life=float("inf"), refresh_age=float("inf"))
     life = min(login.expires_at - issued.wall, MAX_LIFE)
     if life <= 0:
-        raise MalformedAnswerError("the cloud's answer holds a login that has already expired")
+        raise MalformedAnswerError(
+            "the cloud's answer holds a login that has already expired",
+            hint="compare this machine's clock with the cloud's; if they agree, something else may have answered",
+        )
     if previous is not None and previous.login == login:
         # A metadata server gives the same token until its last minutes: what is held keeps its own life and issue.
         return replace(previous, settled=True)

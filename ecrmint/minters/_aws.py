@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypedDict, TypeVar
 
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_identity import Identity, explain_identity, take_over
+from ecrmint.minters._aws_identity import Identity, ask_own_arn, explain_identity, take_over
 from ecrmint.minters._aws_retries import retry_over
 from ecrmint.minters._aws_transport import Transport
 from ecrmint.minters._aws_watch import Watch
@@ -112,6 +112,10 @@ class Aws:
         """Return a client that signs as the process itself. Raises: MintError where that is nobody."""
         self._identify(place)
         return self._kept(self._sts, _make_sts, place)
+
+    def own_arn(self, place: Place) -> str:
+        """Return the ARN of the process itself, "" where STS says none. Raises: MintError, as where that is nobody."""
+        return ask_own_arn(self.sts(place))
 
     def signer(self, place: Place) -> "tuple[ReadOnlyCredentials, str]":
         """Return what the process itself signs with, and its region, or the place's where nothing says one.

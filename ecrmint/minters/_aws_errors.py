@@ -61,7 +61,7 @@ class Step:
         if code in _DENIED_CODES:
             action = _MISSING_ACTION.search(str(details.get("Message", "")))
             return self.missing.get(action[1] if action else "", self.denied)(code)
-        return _REFUSALS.get(code, _FAULT if status >= _SERVER_FAULT else _REFUSED).error(self.name, code)
+        return _REFUSALS.get(code, _by_status(status)).error(self.name, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +76,42 @@ class Meaning:
         return self.kind(f"{step}: AWS {self.text} ({detail})", hint=self.hint)
 
 
-_SERVER_FAULT: Final = 500
+_TOO_MANY, _SERVER_FAULT = 429, 500
+ANOTHER_ANSWERS: Final = (
+    "something else than AWS may have answered: look at `endpoints`, the AWS_ENDPOINT_URL variables and the proxy"
+)
 _SKEW_TEXT: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
 _NETWORK_HINT: Final = "look at DNS, the proxy, security groups and the VPC endpoint of this service and region"
 _TLS_HINT: Final = (
     "look at the certificates of AWS_CA_BUNDLE or SSL_CERT_FILE, which a proxy that signs for others needs"
 )
 
-_FAULT: Final = Meaning(CloudError, "failed")
-_REFUSED: Final = Meaning(CloudError, "refuses the call")
+_FAULT: Final = Meaning(
+    CloudError,
+    "failed",
+    "AWS's fault or a proxy's, and tried again by itself: where it stays, AWS's health page says more",
+)
+_REFUSED: Final = Meaning(
+    CloudError, "refuses the call", f"the code's meaning is in AWS's reference of the call; or {ANOTHER_ANSWERS}"
+)
 _SKEWED: Final = Meaning(ClockSkewError, "finds this machine's clock wrong", "set the clock: AWS allows 15 minutes")
-_THROTTLED: Final = Meaning(ThrottledError, "says that there are too many calls")
+_THROTTLED: Final = Meaning(
+    ThrottledError,
+    "says that there are too many calls",
+    "it is tried again by itself; CloudTrail says who else calls as much in this account and region",
+)
 _BAD_KEY: Final = Meaning(
     NoIdentityError,
     "does not accept the credentials",
     "they are wrong, deleted or over: renew the identity of the process",
 )
-UNREADABLE: Final = Meaning(MalformedAnswerError, "answers what can't be read")
+_BAD_TOKEN: Final = Meaning(
+    NoIdentityError,
+    "does not accept the web identity's token",
+    "the role's account has no IAM identity provider for the token's issuer, that one does not list the token's"
+    " audience (aud), or the token is over",
+)
+UNREADABLE: Final = Meaning(MalformedAnswerError, "answers what can't be read", ANOTHER_ANSWERS)
 UNUSABLE: Final = Meaning(
     NoIdentityError,
     "credentials can't be used",
@@ -129,7 +148,8 @@ _REFUSALS: Final[Mapping[str, Meaning]] = {
     "IncompleteSignature": _BAD_KEY,
     "IncompleteSignatureException": _BAD_KEY,
     "InvalidClientTokenId": _BAD_KEY,
-    "InvalidIdentityToken": _BAD_KEY,
+    "IDPRejectedClaim": _BAD_TOKEN,
+    "InvalidIdentityToken": _BAD_TOKEN,
     "InvalidSignatureException": _BAD_KEY,
     "LimitExceededException": _THROTTLED,
     "MissingAuthenticationToken": _BAD_KEY,
@@ -159,7 +179,7 @@ def _failures() -> Iterator[tuple[tuple[type[Exception], ...], Meaning]]:
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    yield (boto.ReadTimeoutError,), Meaning(MintTimeoutError, "did not answer in time")
+    yield (boto.ReadTimeoutError,), Meaning(MintTimeoutError, "did not answer in time", _NETWORK_HINT)
     yield (boto.SSLError,), Meaning(UnreachableError, "can't be reached safely", _TLS_HINT)
     yield (boto.HTTPClientError, boto.ConnectionError), Meaning(UnreachableError, "can't be reached", _NETWORK_HINT)
     yield (
@@ -168,6 +188,18 @@ def _failures() -> Iterator[tuple[tuple[type[Exception], ...], Meaning]]:
     )
     yield (ResponseParserError,), UNREADABLE
     yield (boto.BotoCoreError,), UNUSABLE
+
+
+def _by_status(status: int) -> Meaning:
+    """Return what an answer means whose code says nothing: a proxy's or a load balancer's page."""
+    if status == _TOO_MANY:
+        return _THROTTLED
+    return _FAULT if status >= _SERVER_FAULT else _REFUSED
+
+
+def malformed(text: str) -> MalformedAnswerError:
+    """Return the error of an answer that can be read, and does not hold what it should."""
+    return MalformedAnswerError(text, hint=ANOTHER_ANSWERS)
 
 
 def _shown(code: str) -> str:

@@ -4,20 +4,22 @@ Source: boto3's guide, "Credentials"; ``botocore/credentials.py``.
 """
 
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
-from ecrmint.errors import MintError, NoIdentityError
+from ecrmint.errors import MintError, NoIdentityError, TrustDeniedError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_errors import UNUSABLE, Step
+from ecrmint.minters._aws_errors import UNREADABLE, UNUSABLE, Step
 from ecrmint.minters._aws_transport import Transport
 
 if TYPE_CHECKING:
     from botocore.credentials import CredentialResolver, Credentials, ReadOnlyCredentials
     from botocore.session import Session
+    from mypy_boto3_sts import STSClient
 
 _REMEMBERED_SECONDS: Final = 2.0  # that a failure counts for who did not even wait for it
 _RENEWAL_SECONDS: Final = 600  # before the end; botocore's own: until then the old credentials are used meanwhile
@@ -26,6 +28,9 @@ _PAUSE_SECONDS: Final = 0.2  # before an agent is asked again, of three times; b
 _TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - a variable's name
 _AGENT_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _LONGEST_TOKEN: Final = 20_000  # bytes that are looked at
+
+# IAM User Guide, "IAM identifiers": what has any other form may be anything.
+_OWN_ARN: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:[!-~]{1,640}", re.ASCII)
 
 _HINT: Final = (
     "give the process a role (IRSA, EKS Pod Identity, an instance profile) or keys. In a container on EC2 the metadata"
@@ -71,6 +76,12 @@ class Identity:
         if self._found is None:
             raise NoIdentityError("no AWS credentials were found", hint=_HINT)
         return self._found.get_frozen_credentials()
+
+
+def ask_own_arn(client: "STSClient") -> str:
+    """Return the ARN of who the client signs as, "" where STS says none. Raises: MintError."""
+    arn = attempt(client.get_caller_identity, _ASKING.explain).get("Arn")
+    return arn if isinstance(arn, str) and _OWN_ARN.fullmatch(arn) else ""
 
 
 def _copy(error: MintError) -> MintError:
@@ -134,9 +145,16 @@ def _has_line_end(file: str | None) -> bool:
     return b"\n" in token or b"\r" in token
 
 
+def _untold(code: str) -> TrustDeniedError:
+    return TrustDeniedError(
+        f"AWS does not say who the process is ({code})", hint="look at the policy of STS's endpoint"
+    )
+
+
 def _refused(code: str) -> NoIdentityError:
     return NoIdentityError(f"AWS does not give the process its own identity ({code})", hint=_HINT)
 
 
 # An unreadable token file, or an address of container credentials that is not allowed, is an OSError or a ValueError.
 _STEP: Final = Step("the search for an identity", _refused, broken=UNUSABLE)
+_ASKING: Final = Step("STS's GetCallerIdentity", _untold, broken=UNREADABLE)

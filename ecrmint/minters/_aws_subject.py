@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from ecrmint.errors import MintError, NoIdentityError
+from ecrmint.errors import NoIdentityError
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Aws, Place
 from ecrmint.minters._aws_errors import UNREADABLE, Step
@@ -40,8 +40,7 @@ class AwsSubject:
 
     def describe(self, calls: Calls) -> str:
         """Return the ARN of the identity. Raises: MintError."""
-        client = self.aws.sts(self._place())
-        return str(attempt(client.get_caller_identity, _IDENTITY.explain).get("Arn"))
+        return self.aws.own_arn(self._place()) or "STS does not say"
 
     def _place(self) -> Place:
         return Place(FALLBACK_REGION, self.sts_url)
@@ -60,9 +59,4 @@ def _signed(credentials: "ReadOnlyCredentials", region: str, audience: str) -> S
     return Secret(quote(json.dumps({"url": url, "method": "POST", "headers": listed})))
 
 
-def _nobody(code: str) -> MintError:
-    return NoIdentityError(f"AWS does not say who the process is ({code})")
-
-
-_UNSIGNED: Final = Step("the signature of a GetCallerIdentity", _nobody, broken=UNREADABLE)
-_IDENTITY: Final = Step("STS's GetCallerIdentity", _nobody, broken=UNREADABLE)
+_UNSIGNED: Final = Step("the signature of a GetCallerIdentity", NoIdentityError, broken=UNREADABLE)

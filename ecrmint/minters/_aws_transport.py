@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from ecrmint.errors import MalformedAnswerError, UnreachableError
+from ecrmint.errors import UnreachableError
+from ecrmint.minters._aws_errors import malformed
 from ecrmint.minters._urls import is_near
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _read_pieces(answer: "AWSResponse", until: float) -> bytes:
         while piece := answer.raw.read1(_LARGEST):
             body += piece
             if len(body) > _LARGEST:
-                raise MalformedAnswerError(f"AWS answers with more than {_LARGEST >> 10} KiB")
+                raise malformed(f"AWS answers with more than {_LARGEST >> 10} KiB")
             if monotonic() > until:  # a read's own timeout starts anew with every byte
                 raise TimeoutError
     except BaseException:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from ecrmint.errors import MalformedAnswerError, RegistryDeniedError
+from ecrmint.errors import RegistryDeniedError
 from ecrmint.minters._aws import Aws, Place, SessionKey
+from ecrmint.minters._aws_errors import malformed
 from ecrmint.minters._base import Tell
 from ecrmint.minters._roles import Chain, silent, text
 from ecrmint.tokens import Login, Secret
@@ -66,7 +67,7 @@ def login_of(data: Mapping[str, object]) -> Login:
 def _moment(expires_at: object) -> float:
     if not isinstance(expires_at, datetime) or expires_at.tzinfo is None:
         # Without a zone it might be any: a guess of some hours' error is no expiry.
-        raise MalformedAnswerError("ECR's answer does not say when the login ends")
+        raise malformed("ECR's answer does not say when the login ends")
     return expires_at.timestamp()
 
 
@@ -78,5 +79,5 @@ def _password(token: str) -> Secret:
         decoded = ""
     username, _, password = decoded.partition(":")
     if username != "AWS" or not password:
-        raise MalformedAnswerError("ECR's answer holds no login of the form AWS:PASSWORD")
+        raise malformed("ECR's answer holds no login of the form AWS:PASSWORD")
     return Secret(password)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import (
-    MalformedAnswerError,
     MintError,
     NoIdentityError,
     PolicyTooLargeError,
@@ -19,7 +18,7 @@ from ecrmint.errors import (
 )
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Aws, Place, SessionKey
-from ecrmint.minters._aws_errors import UNREADABLE, Step
+from ecrmint.minters._aws_errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
 from ecrmint.minters._base import Tell
 from ecrmint.minters._observer import CloudObserver
 from ecrmint.minters._session_tags import TagKey, Tags, build_session_name, session_tags, smaller
@@ -60,6 +59,12 @@ class Hop:
     def account(self) -> str:
         """The 12 digits of the role's account."""
         return self.arn.split(":")[4]
+
+    @property
+    def session_arn(self) -> str:
+        """That of its session: the role's name without its path, and the session's."""
+        _, partition, _, _, account, path = self.arn.split(":", 5)
+        return f"arn:{partition}:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{self.session_name}"
 
     def parameters(self) -> "AssumeRoleRequestTypeDef":
         """Return what AssumeRole is called with."""
@@ -126,15 +131,14 @@ class Chain:
         """Tell who the process is, where that matters. Raises: MintError."""
         if self.hops and self.hops[0].token_file is not None:
             return
-        step = Step("STS's GetCallerIdentity", _nobody, broken=UNREADABLE)
         try:
-            answer = attempt(lambda: self.aws.sts(self.own).get_caller_identity(), step.explain)
+            arn = self.aws.own_arn(self.own)
         except NoIdentityError:
             raise
         except MintError as error:  # a mint may do without: STS need not be reachable where there is no role
             tell("identity", f"not known: {error}")
         else:
-            tell("identity", text(answer.get("Arn")) or "STS does not say")
+            tell("identity", arn or "STS does not say")
 
     def assume(self, tell: Tell) -> SessionKey | None:
         """Assume each role with the session of the one before, and tell of it. Raises: MintError."""
@@ -225,26 +229,15 @@ def _source_denied(hop: Hop, code: str) -> MintError:
     )
 
 
-def _nobody(code: str) -> MintError:
-    return TrustDeniedError(f"AWS does not say who we are ({code})")
-
-
 def _session_key(answer: Mapping[str, object], hop: Hop) -> SessionKey:
     user, credentials = answer.get("AssumedRoleUser"), answer.get("Credentials")
     if not isinstance(user, Mapping) or not isinstance(credentials, Mapping):
-        raise MalformedAnswerError("STS's answer holds no credentials")
-    arn = text(user.get("Arn"))
-    if not _is_session_of(hop.arn, arn):
+        raise malformed("STS's answer holds no credentials")
+    if text(user.get("Arn")) != hop.session_arn:
         # A proxy's or an emulator's mistake must not reach a build.
-        raise WrongIdentityError(f"STS answers with the session of another role than {hop.arn}")
+        raise WrongIdentityError(f"STS answers with another session than of {hop.arn}", hint=ANOTHER_ANSWERS)
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     key_id, secret, token = (text(credentials.get(name)) for name in names)
     if not (key_id and secret and token):
-        raise MalformedAnswerError("STS's answer holds incomplete credentials")
-    return SessionKey(arn, key_id, Secret(secret), Secret(token))
-
-
-def _is_session_of(role: str, session: str) -> bool:
-    """Return whether the session is one of the role: arn:P:sts::ACCOUNT:assumed-role/NAME/SESSION, without its path."""
-    _, partition, _, _, account, path = role.split(":", 5)
-    return session.startswith(f"arn:{partition}:sts::{account}:assumed-role/{path.rpartition('/')[2]}/")
+        raise malformed("STS's answer holds incomplete credentials")
+    return SessionKey(hop.session_arn, key_id, Secret(secret), Secret(token))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator
 
-from ecrmint.errors import MalformedAnswerError, WrongIdentityError
+from ecrmint.errors import WrongIdentityError
 from ecrmint.fields import Said
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Place, SessionKey
-from ecrmint.minters._aws_errors import UNREADABLE, Step
+from ecrmint.minters._aws_errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
 from ecrmint.minters._base import BareHost, Minter, Registries, Resources
 from ecrmint.minters._ecr_login import RoleMinter, login_of
 from ecrmint.minters._hosts import EcrHost, check_ecr, check_list, parse_ecr
@@ -147,7 +147,7 @@ class EcrMinter(RoleMinter):
         with self.aws.ecr(self.place, key) as client:
             entries = client.get_authorization_token().get("authorizationData", [])
         if len(entries) != 1:
-            raise MalformedAnswerError(f"ECR's answer holds {len(entries)} logins instead of one")
+            raise malformed(f"ECR's answer holds {len(entries)} logins instead of one")
         return entries[0]
 
     def _check_endpoint(self, endpoint: str) -> None:
@@ -155,11 +155,11 @@ class EcrMinter(RoleMinter):
         try:
             found = parse_ecr(endpoint.removeprefix("https://"))
         except ValueError:
-            raise MalformedAnswerError("ECR's answer does not name the registry that the login is for") from None
+            raise malformed("ECR's answer does not name the registry that the login is for") from None
         expected = (self.partition, self.place.region, self.chain.last.account if self.chain.last else found.account)
         if (found.partition, found.region, found.account) != expected:
             raise WrongIdentityError(
                 f"ECR's login is for the account {found.account} in {found.region} ({found.partition}), expected"
                 f" {expected[2]} in {expected[1]} ({expected[0]})",
-                hint="look at `endpoints` and at the AWS_ENDPOINT_URL variables",
+                hint=ANOTHER_ANSWERS,
             )

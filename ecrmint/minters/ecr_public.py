@@ -10,10 +10,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
-from ecrmint.errors import MalformedAnswerError
 from ecrmint.minters._attempt import attempt
 from ecrmint.minters._aws import Place, SessionKey
-from ecrmint.minters._aws_errors import UNREADABLE, Step
+from ecrmint.minters._aws_errors import UNREADABLE, Step, malformed
 from ecrmint.minters._base import BareHost, Minter, Registries, Resources
 from ecrmint.minters._ecr_login import RoleMinter, login_of
 from ecrmint.minters._hosts import ECR_PUBLIC, ECR_PUBLIC_DUAL_STACK, check_ecr_public
@@ -61,5 +60,5 @@ class EcrPublicMinter(RoleMinter):
         with self.aws.ecr_public(self.place, key) as client:
             data = client.get_authorization_token().get("authorizationData")
         if not isinstance(data, Mapping):  # one object, without the registry that ECR's names
-            raise MalformedAnswerError("ECR Public's answer holds no login")
+            raise malformed("ECR Public's answer holds no login")
         return login_of(data)

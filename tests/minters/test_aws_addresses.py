@@ -69,7 +69,7 @@ class Sent:
                 <AccessKeyId>ASIAXXXXXXXXXXXXXXXX</AccessKeyId><SecretAccessKey>x</SecretAccessKey>
                 <SessionToken>y</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration>
               </Credentials>
-              <AssumedRoleUser><Arn>{arn}/x</Arn><AssumedRoleId>A:x</AssumedRoleId></AssumedRoleUser>
+              <AssumedRoleUser><Arn>{arn}/ecrmint-prod</Arn><AssumedRoleId>A:x</AssumedRoleId></AssumedRoleUser>
             </AssumeRoleResult></AssumeRoleResponse>""".strip().encode()
 
 

@@ -48,6 +48,7 @@ def at(url: str) -> Resources:
 def failure(fields: Mapping[str, object], resources: Resources) -> MintError:
     with pytest.raises(MintError) as caught:
         minter(fields, resources).mint()
+    assert caught.value.hint
     return caught.value
 
 

@@ -73,6 +73,7 @@ def at(url: str) -> Endpoints:
 def failure(fields: Mapping[str, object], resources: Resources) -> MintError:
     with pytest.raises(MintError) as caught:
         minter(fields, resources).mint()
+    assert caught.value.hint
     return caught.value
 
 

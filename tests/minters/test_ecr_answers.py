@@ -11,7 +11,7 @@ from support.canned import Canned, canned_server
 from support.chain import told
 from support.identity import become
 
-from ecrmint.errors import CloudError, MalformedAnswerError, MintError, WrongIdentityError
+from ecrmint.errors import CloudError, MalformedAnswerError, MintError, ThrottledError, WrongIdentityError
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey
@@ -38,6 +38,7 @@ def sts(
     partition: str = "aws",
     account: str = "222222222222",
     role: str = "pull",
+    session: str = "ecrmint-prod",
     secret: str = CANARY,
     session_token: str = CANARY,
 ) -> Canned:
@@ -45,9 +46,8 @@ def sts(
         f"<AccessKeyId>ASIAXXXXXXXXXXXXXXXX</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>"
         f"<SessionToken>{session_token}</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration>"
     )
-    user = (
-        f"<Arn>arn:{partition}:sts::{account}:assumed-role/{role}/ecrmint</Arn><AssumedRoleId>A:ecrmint</AssumedRoleId>"
-    )
+    arn = f"arn:{partition}:sts::{account}:assumed-role/{role}/{session}"
+    user = f"<Arn>{arn}</Arn><AssumedRoleId>A:{session}</AssumedRoleId>"
     result = f"<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
     return Canned(
         f'<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>{result}'
@@ -77,6 +77,7 @@ def failure(fields: Mapping[str, object], resources: Resources) -> MintError:
         minter(fields, resources).mint()
     assert CANARY not in told(caught.value)
     assert token() not in told(caught.value)
+    assert caught.value.hint
     return caught.value
 
 
@@ -114,10 +115,18 @@ def test_the_own_identitys_account_may_be_any(answers: dict[str, Canned], resour
 
 @pytest.mark.parametrize(
     "answer",
-    [sts(account="333333333333"), sts(role="other"), sts(role="pull2"), sts(role="path/pull"), sts(partition="aws-cn")],
-    ids=["account", "name", "longer name", "path", "partition"],
+    [
+        sts(account="333333333333"),
+        sts(role="other"),
+        sts(role="pull2"),
+        sts(role="path/pull"),
+        sts(partition="aws-cn"),
+        sts(session="other"),
+        sts(session=f"ecrmint-prod {CANARY}"),
+    ],
+    ids=["account", "name", "longer name", "path", "partition", "session", "longer session"],
 )
-def test_the_session_of_another_role_is_the_wrong_identity(
+def test_another_session_than_the_one_that_was_asked_for_is_the_wrong_identity(
     answers: dict[str, Canned], resources: Resources, answer: Canned
 ) -> None:
     answers["sts"] = answer
@@ -194,6 +203,40 @@ def test_a_proxys_error_page_is_a_cloud_error_without_its_text(
     answers[service] = Canned(f"<html>{CANARY}</html>".encode(), status=502, headers={"Content-Type": "text/html"})
     error = failure(ROLE, resources)
     assert (type(error), error.definite) == (CloudError, False)
+
+
+def test_a_proxy_s_page_that_says_too_many_calls_is_throttled(answers: dict[str, Canned], resources: Resources) -> None:
+    answers["ecr"] = Canned(b"<html/>", status=429, headers={"Content-Type": "text/html"})
+    assert type(failure(OWN, resources)) is ThrottledError
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [CANARY, f"arn:aws:iam::222222222222:user/{CANARY} {CANARY}", "arn:aws:iam::222222222222:user/" + "x" * 700, ""],
+    ids=["no ARN", "two words", "endless", "empty"],
+)
+def test_who_we_are_is_told_by_an_arn_alone(answers: dict[str, Canned], resources: Resources, arn: str) -> None:
+    answers["sts"] = caller(arn)
+    assert steps(resources) == [("identity", "STS does not say")]
+
+
+def test_who_we_are_is_told(answers: dict[str, Canned], resources: Resources) -> None:
+    answers["sts"] = caller("arn:aws:sts::222222222222:assumed-role/node/i-0123456789abcdef0")
+    assert steps(resources) == [("identity", "arn:aws:sts::222222222222:assumed-role/node/i-0123456789abcdef0")]
+
+
+def steps(resources: Resources) -> list[tuple[str, str]]:
+    told_of: list[tuple[str, str]] = []
+    minter(OWN, resources).walk(lambda name, detail: told_of.append((name, detail)))
+    return told_of
+
+
+def caller(arn: str) -> Canned:
+    return Canned(
+        f'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        f"<Arn>{arn}</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>".encode(),
+        headers={"Content-Type": "text/xml"},
+    )
 
 
 def test_a_code_that_is_none_is_not_repeated(answers: dict[str, Canned], resources: Resources) -> None:

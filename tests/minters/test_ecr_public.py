@@ -61,6 +61,7 @@ def failure(fields: Mapping[str, object], resources: Resources) -> MintError:
     with pytest.raises(MintError) as caught:
         minter(fields, resources).mint()
     assert CANARY not in told(caught.value)
+    assert caught.value.hint
     return caught.value
 
 

@@ -288,7 +288,7 @@ def test_an_aws_identity_that_can_not_be_told_ends_the_walk(
 ) -> None:
     become(monkeypatch, cloud.issue_session(cloud.roles[ROLE], name="pod", seconds=900))
     cloud.faults["sts.GetCallerIdentity"].error = Failure(403, "AccessDenied", "c4n4ry")
-    with pytest.raises(NoIdentityError, match="AWS does not say who the process is") as caught:
+    with pytest.raises(TrustDeniedError, match="AWS does not say who the process is") as caught:
         minter(FEDERATED, resources(AWS)).walk(lambda name, detail: None)
     assert "c4n4ry" not in told(caught.value)
 

@@ -22,7 +22,7 @@ from ecrmint.errors import (
 from ecrmint.minters import Endpoints, Minter, Resources
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import PACKED_BUDGET, AccessKey, Cloud
-from ecrmint.standin.faults import Call
+from ecrmint.standin.faults import Call, Failure
 from ecrmint.standin.oidc import OidcProvider
 from ecrmint.standin.server import StandinServer
 from ecrmint.tokens import Login
@@ -120,6 +120,7 @@ def session_of(cloud: Cloud, role: str) -> AccessKey:
 def failure(made: Minter) -> MintError:
     with pytest.raises(MintError) as caught:
         made.mint()
+    assert caught.value.hint
     return caught.value
 
 
@@ -404,6 +405,15 @@ def test_a_token_that_the_role_does_not_trust_is_trust_denied_and_says_what_to_l
     error = failure(minter(web(token_file), resources))
     assert isinstance(error, TrustDeniedError)
     assert (error.target, "audience" in error.hint, token in told(error)) == (WEB, True, False)
+
+
+@pytest.mark.parametrize("code", ["InvalidIdentityToken", "IDPRejectedClaim"])
+def test_a_token_that_the_roles_account_does_not_know_hints_at_its_provider(
+    cloud: Cloud, resources: Resources, token_file: Path, code: str
+) -> None:
+    cloud.faults["sts.AssumeRoleWithWebIdentity"].error = Failure(400, code, "No OpenIDConnect provider found")
+    error = failure(minter(web(token_file), resources))
+    assert (type(error), "provider" in error.hint, "audience" in error.hint) == (NoIdentityError, True, True)
 
 
 # The walk
