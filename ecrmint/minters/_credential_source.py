@@ -28,8 +28,11 @@ def parse_subject(source: Mapping[str, object], audience: str, around: Surroundi
     """Return where the token is from. Raises: ValueError, with no part of a secret."""
     if "executable" in source:
         raise ValueError("credential_source.executable: no program is run for a token; use a file or a URL")
-    for name, url in _urls(source):
-        _check_address(url, around.subject_token_urls, name=name)
+    urls, allowed = dict(_urls(source)), around.subject_token_urls
+    for name, url in urls.items():
+        _check_address(url, allowed, name=name)
+    if allowed and not set(allowed) & set(urls.values()):
+        raise ValueError("subject_token_urls: the credentials file has none of them, so these have no effect")
     if "environment_id" in source:  # its `url` is where google-auth would look for AWS's credentials
         return _aws_subject(source, audience, around)
     match [name for name in _KINDS if name in source]:

@@ -58,8 +58,6 @@ def parse_credentials(text: str, around: Surroundings) -> Source:
     kind = content.get("type")
     if around.self_signed and kind != _KEY:
         raise ValueError(f"self_signed: without the key of a service account (type {_KEY}) this has no effect")
-    if around.subject_token_urls and kind == _KEY:
-        raise ValueError("subject_token_urls: with the key of a service account these have no effect")
     _check_universe(content, around)
     return _impersonated(content, around) if kind == _IMPERSONATED else _direct(content, around)
 
@@ -77,6 +75,8 @@ def _object(text: str) -> Mapping[str, object]:
 def _direct(content: Mapping[str, object], around: Surroundings) -> Source:
     match content.get("type"):
         case "service_account":
+            if around.subject_token_urls:
+                raise ValueError("subject_token_urls: with the key of a service account these have no effect")
             return parse_key(content, around.apis, self_signed=around.self_signed)
         case "external_account":
             return parse_external(content, around)
@@ -85,8 +85,9 @@ def _direct(content: Mapping[str, object], around: Surroundings) -> Source:
 
 
 def _impersonated(content: Mapping[str, object], around: Surroundings) -> Source:
-    source = _direct(object_of(content, "source_credentials"), around)
-    return ImpersonatedSource(source, parse_impersonation(content, around.apis, _delegates(content)))
+    inner = object_of(content, "source_credentials")
+    _check_universe({**content, **inner}, around)  # where it says nothing it is of the whole file's
+    return ImpersonatedSource(_direct(inner, around), parse_impersonation(content, around.apis, _delegates(content)))
 
 
 def _delegates(content: Mapping[str, object]) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ def refused(content: object, endpoints: Endpoints | None = None, **keys: object)
         {**ACTING, "delegates": None},
         {**ACTING, "delegates": [CI, f"projects/-/serviceAccounts/{CI}"]},
         {**ACTING, "source_credentials": external()},
+        {**ACTING, "source_credentials": external(universe_domain=None)},
     ],
     ids=lambda content: json.dumps(content)[-50:],
 )
@@ -126,6 +127,10 @@ def test_a_good_file_is_accepted(content: object) -> None:
             "credential_source.headers: expected names",
         ),
         (external(credential_source={"url": IMDS, "headers": {"a": "b\r\nc"}}), "credential_source.headers: expected"),
+        (
+            {**ACTING, "source_credentials": {**KEY, "universe_domain": "s3nsapis.fr"}},
+            "is of another universe than googleapis.com",
+        ),
         ({**ACTING, "source_credentials": None}, "has no usable source_credentials, which is an object"),
         ({**ACTING, "source_credentials": ACTING}, "credentials of this type are not supported, expected the type"),
         ({**ACTING, "source_credentials": {"type": "authorized_user"}}, "credentials of authorized_user are not"),
@@ -204,8 +209,17 @@ def test_a_sovereign_universe_trusts_its_own_addresses_and_not_googles() -> None
             KEY,
             "subject_token_urls: with the key of a service account",
         ),
+        (
+            {"subject_token_urls": ("https://a.example/t",)},
+            {**ACTING, "source_credentials": KEY},
+            "subject_token_urls: with the key of a service account",
+        ),
+        *(
+            ({"subject_token_urls": ("https://a.example/t",)}, external(credential_source=source), "none of them")
+            for source in ({"file": "/token"}, {"url": IMDS}, AWS)
+        ),
     ],
-    ids=["self_signed", "subject_token_urls"],
+    ids=["self_signed", "key", "key within", "file", "metadata", "aws"],
 )
 def test_a_key_of_the_configuration_that_the_file_makes_pointless_is_refused(
     keys: dict[str, object], content: object, text: str
