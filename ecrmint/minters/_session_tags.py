@@ -60,14 +60,14 @@ def account_session_name(account: str) -> str:
 
 
 def build_session_name(request: RegistryRequest, keys: tuple[TagKey, ...], *, account: str) -> str:
-    """Return the name of a build's session: ``ecrmint-NAMESPACE-NAME``.
+    """Return the name of a build's session: ``ecrmint-NAMESPACE+NAME``; no slug has a plus, so no two have one name.
 
     It says no more than the tags do: builds that differ in nothing else share a session.
     """
     if "repo" not in keys and "namespace" not in keys:
         return account_session_name(account)
     whose = request.slug if "repo" in keys else _namespace(request)
-    return _fitted(f"ecrmint-{whose.replace('/', '-')}", _NOT_IN_NAMES, _LONGEST_NAME)
+    return _fitted(f"ecrmint-{whose.replace('/', '+')}", _NOT_IN_NAMES, _LONGEST_NAME)
 
 
 def _fitted(text: str, unfit: re.Pattern[str], longest: int) -> str:

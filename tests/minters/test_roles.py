@@ -235,7 +235,7 @@ def test_a_build_has_a_login_of_its_own_with_its_tags(cloud: Cloud, resources: R
         "build": "7",
         "trusted": "false",
     }
-    assert session.arn.rpartition("/")[2] == "ecrmint-team-a-app"
+    assert session.arn.rpartition("/")[2] == "ecrmint-team-a+app"
     assert apis(cloud) == ["sts.AssumeRole", "ecr.GetAuthorizationToken"]
 
 

@@ -77,9 +77,9 @@ def test_a_shared_session_is_named_after_the_account() -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        (("repo",), "ecrmint-team-a-sub-app"),
-        (("namespace", "repo"), "ecrmint-team-a-sub-app"),
-        (("namespace",), "ecrmint-team-a-sub"),
+        (("repo",), "ecrmint-team-a+sub+app"),
+        (("namespace", "repo"), "ecrmint-team-a+sub+app"),
+        (("namespace",), "ecrmint-team-a+sub"),
         (("event", "build"), "ecrmint-prod"),
     ],
 )
@@ -89,8 +89,14 @@ def test_a_builds_session_is_named_after_what_its_tags_say(keys: tuple[TagKey, .
 
 @pytest.mark.parametrize("slug", ["~user/app", "team/" + "x" * 90], ids=["odd", "long"])
 def test_a_name_that_aws_does_not_take_is_made_fit_and_marked(slug: str) -> None:
-    assert re.fullmatch(r"ecrmint-[\w.-]{1,40}=[0-9a-f]{16}", name(slug))
+    assert re.fullmatch(r"ecrmint-[\w.+-]{1,40}=[0-9a-f]{16}", name(slug))
     assert name(slug) != name(slug + "x")
+
+
+def test_two_repositories_never_have_one_session_name() -> None:
+    # CloudTrail shows a pull by the session's name alone.
+    slugs = ("a-b/c", "a/b-c", "a/b/c", "a.b/c", "a/b.c", "a_b/c", "a/b_c")
+    assert len({name(slug) for slug in slugs}) == len(slugs)
 
 
 def test_the_longest_name_of_an_account_fits() -> None:
