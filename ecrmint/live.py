@@ -26,7 +26,7 @@ SECONDS: Final = 30.0  # for one walk
 AT_ONCE: Final = 8
 _REGISTRY_SECONDS: Final = 10.0  # for one registry
 _FAILED_STEP: Final = {"no_identity": "identity", "trust_denied": "trust", "tag_session_denied": "trust"}
-_IDENTITY: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\S+|[^\s,]+@[^\s,]+", re.ASCII)
+_IDENTITY: Final = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::[^\s,]+|[^\s,]+@[^\s,]+", re.ASCII)
 _CLOCK_SECONDS: Final = 60.0  # off by less is no news
 
 Failure = MintError | LoginRefusedError
@@ -67,8 +67,10 @@ class Report:
     @property
     def caller(self) -> str:
         """As whom the last step was made, by ARN or email; empty where no step told."""
-        found = [_IDENTITY.search(step.detail) for step in self.steps if step.ok and step.name != "login"]
-        return next((match[0] for match in reversed(found) if match), "")
+        steps = reversed([step for step in self.steps if step.ok and step.name != "login"])
+        found = next(filter(None, (_IDENTITY.findall(step.detail) for step in steps)), [""])
+        # "pull, by ci" is what we would have become, and who was refused; a service account may be its own, too.
+        return next((each for each in found if each != getattr(self.error, "target", None)), found[0])
 
 
 class Clocks(SilentObserver):

@@ -88,7 +88,8 @@ def _principal(caller: str) -> str:
 
 
 def _google(error: EcrmintError, caller: str) -> list[Remedy]:
-    member = f"serviceAccount:{caller}" if "@" in caller else "MEMBER"
+    # The session of an AWS role, which may have an @ in its name, is a principal by way of a pool.
+    member = f"serviceAccount:{caller}" if "@" in caller and not caller.startswith("arn:") else "MEMBER"
     match error:
         case TrustDeniedError() if error.target:
             return [Remedy(f"who may act as {error.target}", _let_impersonate(error.target, member))]

@@ -7,7 +7,7 @@ from support.minters import FakeMinter
 
 from ecrmint import live
 from ecrmint.commands._live import as_text
-from ecrmint.errors import CloudError, LoginRefusedError, MintTimeoutError
+from ecrmint.errors import CloudError, LoginRefusedError, MintTimeoutError, TrustDeniedError
 from ecrmint.live import Clocks, Report, Step, Walk
 from ecrmint.registry import Registry
 
@@ -121,10 +121,23 @@ def test_what_a_cloud_says_can_not_move_the_cursor() -> None:
         (("arn:aws:iam::111111111111:user/ci",), "arn:aws:iam::111111111111:user/ci"),
         (("arn:aws:iam::1:user/ci", "arn:aws-cn:sts::2:assumed-role/a/b"), "arn:aws-cn:sts::2:assumed-role/a/b"),
         (("pull@acme.example, by way of a@acme.example",), "pull@acme.example"),
+        (("arn:aws:sts::2:assumed-role/a/b, by //iam.googleapis.com/x",), "arn:aws:sts::2:assumed-role/a/b"),
+        (("denied@acme.example, by ci@acme.example",), "ci@acme.example"),
+        (("denied@acme.example",), "denied@acme.example"),
     ],
-    ids=["no step", "not known", "who we are", "who we became", "by way of another"],
+    ids=[
+        "no step",
+        "not known",
+        "who we are",
+        "who we became",
+        "by way of another",
+        "by a provider",
+        "who a file would have become",
+        "itself",
+    ],
 )
 def test_who_was_refused_is_whom_the_last_step_names(details: tuple[str, ...], caller: str) -> None:
     steps = tuple(Step("role", ok=True, detail=detail) for detail in details)
     refused = Step("trust", ok=False, detail="no user@host.example")
-    assert Report(walk(FakeMinter().then_login()), (*steps, refused)).caller == caller
+    error = TrustDeniedError("no", target="denied@acme.example")
+    assert Report(walk(FakeMinter().then_login()), (*steps, refused), error).caller == caller

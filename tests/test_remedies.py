@@ -82,8 +82,13 @@ def test_ecr_public_needs_two_actions() -> None:
         ("pull@acme.iam.gserviceaccount.com", "a@b.example", "--project=acme --member=serviceAccount:a@b.example "),
         ("1-compute@developer.gserviceaccount.com", "a@b.example", "com --member=serviceAccount:a@b.example "),
         ("pull@acme.iam.gserviceaccount.com", "acme.svc.id.goog", "--project=acme --member=MEMBER "),
+        (
+            "pull@acme.iam.gserviceaccount.com",
+            "arn:aws:sts::1:assumed-role/ci/me@b.example",
+            "--project=acme --member=MEMBER ",
+        ),
     ],
-    ids=["project in the email", "no project in it", "a workload pool"],
+    ids=["project in the email", "no project in it", "a workload pool", "an AWS session"],
 )
 def test_a_member_may_act_as_a_service_account(target: str, caller: str, command: str) -> None:
     (remedy,) = remedies(TrustDeniedError("no", target=target), provider="google", caller=caller)

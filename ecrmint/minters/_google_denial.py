@@ -14,6 +14,7 @@ from ecrmint.minters._http import Answer
 Reason = Literal["IAM_PERMISSION_DENIED", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", ""]
 
 _PERMISSION: Final = re.compile(r"\biam\.serviceAccounts\.(?:getAccessToken|implicitDelegation)\b", re.ASCII)
+_INFO: Final = "type.googleapis.com/google.rpc.ErrorInfo"
 _REASONS: Final[tuple[Reason, ...]] = ("IAM_PERMISSION_DENIED", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 
 
@@ -38,4 +39,5 @@ def read_denial(answer: Answer) -> Denial:
 
 def _infos(error: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     details = error.get("details")
-    yield from (each for each in (details if isinstance(details, list) else ()) if isinstance(each, dict))
+    found = (each for each in (details if isinstance(details, list) else ()) if isinstance(each, dict))
+    yield from (each for each in found if each.get("@type") == _INFO)  # links to help may come first

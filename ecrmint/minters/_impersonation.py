@@ -21,6 +21,7 @@ from ecrmint.minters._retry import persistently
 SCOPE: Final = "https://www.googleapis.com/auth/iam"  # what the source's token needs for the call, and no more
 _WHAT: Final = "Google's IAM Credentials API"
 _ROLE: Final = "the role Service Account Token Creator"
+_NO_ROLE_HELPS: Final = ("SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 _BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 
 
@@ -75,10 +76,11 @@ class Impersonation:
 
     def _denied(self, status: int, denial: Denial) -> MintError:
         missing = f": {denial.permission} is missing" if denial.permission else ""
+        first = self.delegates[0] if self.delegates else self.email
         return TrustDeniedError(
             f"Google does not let us act as {self.name} ({status}){missing}",
             hint=_hint(denial, delegated=bool(self.delegates)),
-            target=self.delegates[0] if self.delegates else self.email,
+            target="" if denial.reason in _NO_ROLE_HELPS else first,
         )
 
 

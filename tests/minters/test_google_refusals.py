@@ -53,9 +53,12 @@ def key() -> dict[str, str]:
     return ServiceAccount(CI, 3600).create_key("https://oauth2.googleapis.com/token")
 
 
+HELP = {"@type": "type.googleapis.com/google.rpc.Help", "links": [{"description": "x", "url": "https://x.example"}]}
+
+
 def error_body(reason: str = "", message: str = "", **metadata: str) -> dict[str, object]:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "metadata": metadata}
-    return {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": message, "details": [info]}}
+    return {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": message, "details": [HELP, info]}}
 
 
 def failure(fields: Mapping[str, object], resources: Resources | None = None) -> MintError:
@@ -100,6 +103,12 @@ def test_a_denial_names_what_is_missing_where_google_does(
     assert (type(error), str(error)) == (TrustDeniedError, text)
     assert error.hint.startswith(hint)
     assert CANARY not in told(error)
+
+
+@pytest.mark.parametrize("reason", ["SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"])
+def test_no_role_is_proposed_where_none_would_help(cloud: respx.Router, reason: str) -> None:
+    cloud[PULL].respond(403, json=error_body(reason))
+    assert remedies(failure(TARGET), provider="google", caller=CI) == []
 
 
 def test_a_denial_names_the_first_delegate_as_who_is_to_let_us_in(cloud: respx.Router) -> None:
