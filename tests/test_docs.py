@@ -1,12 +1,14 @@
-"""The documents' YAML is a configuration that ecrmint takes."""
+"""The documents' YAML is a configuration that ecrmint takes, and no key of an account is left out."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from ecrmint import settings
+from ecrmint.minters import Account, AccountModel
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -35,3 +37,11 @@ def blocks() -> Iterator[object]:
 def test_a_yaml_block_is_a_valid_configuration(block: str) -> None:
     rest = "".join(f"{key}: {value}\n" for key, value in REST.items() if f"\n{key}:" not in f"\n{block}")
     assert settings.parse(block + rest, with_secrets=False).source == "config"
+
+
+@pytest.mark.parametrize("model", get_args(get_args(Account)[0]), ids=lambda model: model.__name__)
+def test_every_key_of_an_account_is_described(model: type[AccountModel]) -> None:
+    (kind,) = get_args(model.model_fields["type"].annotation)
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = re.split(r"^##", text.partition(f"### `type: {kind}`\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    assert [key for key in model.model_fields if key != "type" and not re.search(rf"\b{key}\b", section)] == []
