@@ -103,7 +103,8 @@ _THROTTLED: Final = Meaning(
 _BAD_KEY: Final = Meaning(
     NoIdentityError,
     "does not accept the credentials",
-    "they are wrong, deleted or over: renew the identity of the process",
+    # Where an opt-in region is not enabled, AWS knows no key of the account there.
+    "they are wrong, deleted or over: renew the identity of the process; or their account has not enabled the region",
 )
 _BAD_TOKEN: Final = Meaning(
     NoIdentityError,

@@ -11,7 +11,14 @@ from support.canned import Canned, canned_server
 from support.chain import told
 from support.identity import become
 
-from ecrmint.errors import CloudError, MalformedAnswerError, MintError, ThrottledError, WrongIdentityError
+from ecrmint.errors import (
+    CloudError,
+    MalformedAnswerError,
+    MintError,
+    NoIdentityError,
+    ThrottledError,
+    WrongIdentityError,
+)
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey
@@ -237,6 +244,14 @@ def caller(arn: str) -> Canned:
         f"<Arn>{arn}</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>".encode(),
         headers={"Content-Type": "text/xml"},
     )
+
+
+def test_a_region_that_is_not_enabled_looks_like_a_bad_key_and_is_in_the_hint(
+    answers: dict[str, Canned], resources: Resources
+) -> None:
+    answers["ecr"] = Canned(b'{"__type": "UnrecognizedClientException"}', status=400)
+    error = failure(ROLE, resources)
+    assert (type(error), "region" in error.hint) == (NoIdentityError, True)
 
 
 def test_a_code_that_is_none_is_not_repeated(answers: dict[str, Canned], resources: Resources) -> None:
