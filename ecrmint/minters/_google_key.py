@@ -69,8 +69,10 @@ class KeySource:
 def parse_key(content: Mapping[str, object], apis: GoogleApis, *, self_signed: bool) -> KeySource:
     """Return the key in a file's JSON. Raises: ValueError, with no part of the key."""
     email, key_id, private_key = (text_of(content, name) for name in ("client_email", "private_key_id", "private_key"))
-    named = apis.check(text_of(content, "token_uri"), name="token_uri") if "token_uri" in content else None
-    # No token endpoint of a sovereign universe takes keys.
+    named = text_of(content, "token_uri") if "token_uri" in content else _AUDIENCE
+    # No token endpoint of a sovereign universe takes keys, so nothing is sent to what such a key names.
+    if not (apis.sovereign and named == _AUDIENCE):
+        apis.check(named, name="token_uri")
     token_url = None if self_signed or apis.sovereign else apis.token(named)
     return KeySource(email, key_id, Secret(private_key), token_url)
 

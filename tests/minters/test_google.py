@@ -505,6 +505,14 @@ def test_a_key_of_a_sovereign_universe_signs_its_own_token(cloud: respx.Router, 
     assert asked(cloud) == []
 
 
+def test_a_key_of_a_sovereign_universe_names_no_stranger_either(key: dict[str, str]) -> None:
+    universe = "s3nsapis.fr"
+    fields = {**KEY, "registries": ("docker.s3nsregistry.fr",), "universe_domain": universe}
+    text = json.dumps({**key, "universe_domain": universe, "token_uri": "https://oauth2.googleapis.com.evil.example/"})
+    with pytest.raises(ValueError, match=r"token_uri is not Google's \(s3nsapis\.fr\)"):
+        account(**fields).check_secret("credentials_file", Secret(text), Endpoints())
+
+
 def test_the_origin_of_the_configured_endpoint_is_trusted(key: dict[str, str]) -> None:
     text = json.dumps({**key, "token_uri": "http://127.0.0.1:8080/token"})
     endpoints = Endpoints(google_token="http://127.0.0.1:8080/other")

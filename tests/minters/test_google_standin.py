@@ -1,4 +1,4 @@
-"""Google's logins over real sockets: google-auth and our own calls against the stand-in cloud."""
+"""Google's logins over real sockets, against the stand-in cloud."""
 
 import json
 from collections.abc import Iterator, Mapping

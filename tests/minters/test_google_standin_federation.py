@@ -21,7 +21,7 @@ from ecrmint.fields import SecretSource
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._aws_subject import AwsSubject
 from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.cloud import UNIVERSE, Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.server import StandinServer
 from ecrmint.standin.workload_identity import OidcPoolProvider
@@ -174,6 +174,27 @@ def test_a_self_signed_key_may_act_as_a_service_account(cloud: Cloud, server: St
     assert opens(server, minter(fields, resources(cloud.create_key(CI))).mint())
     assert [call.api for call in cloud.calls] == ["google.generateAccessToken", "registry.v2"]
     cloud.service_accounts[PULL].impersonators.remove(CI)
+
+
+@pytest.fixture
+def sovereign(cloud: Cloud) -> Iterator[str]:
+    """Be in another universe; the host of its registry."""
+    cloud.universe_domain, host = "s3nsapis.fr", "docker.s3nsregistry.fr"
+    cloud.add_google_host(host)
+    yield host
+    cloud.universe_domain = UNIVERSE
+    cloud.google_hosts.clear()
+
+
+@pytest.mark.parametrize("token_uri", ["https://oauth2.googleapis.com/token", "https://oauth2.s3nsapis.fr/token"])
+def test_a_sovereign_universes_key_opens_its_registry_without_a_token_endpoint(
+    cloud: Cloud, server: StandinServer, resources: With, sovereign: str, token_uri: str
+) -> None:
+    fields = {**FEDERATED, "registries": (sovereign,), "universe_domain": cloud.universe_domain}
+    key = {**cloud.create_key(CI), "universe_domain": cloud.universe_domain, "token_uri": token_uri}
+    login = minter(fields, resources(key)).mint()
+    statuses = [ping(server.url, host, (login.username, login.password.reveal())) for host in (sovereign, HOST)]
+    assert (statuses, [call.api for call in cloud.calls]) == ([200, 401], ["registry.v2", "registry.v2"])
 
 
 def test_a_gke_pod_without_a_service_account_acts_as_one(cloud: Cloud, server: StandinServer, resources: With) -> None:
