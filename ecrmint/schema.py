@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.addresses import DEFAULT_ADMIN, DEFAULT_LISTEN, ListenAddress
 from ecrmint.errors import RequestError
-from ecrmint.fields import Digits, Duration, Model, Name, SecretSource, Size
+from ecrmint.fields import Digits, Duration, Model, Name, Said, SecretSource, Size
 from ecrmint.minters import Account, Endpoints
 from ecrmint.policy import Event, Rule
 from ecrmint.wire import RegistryRequest, decode, encode_request
@@ -92,7 +92,7 @@ class Settings(Model):
     listen: ListenAddress = DEFAULT_LISTEN
     admin: ListenAddress = DEFAULT_ADMIN
     allow_plaintext: bool = False
-    tls: Tls | None = None
+    tls: Said[Tls] = None
     secrets: tuple[SharedSecretSource, ...] = ()
     accounts: dict[Name, Account]
     rules: tuple[Rule, ...]

@@ -101,6 +101,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         ("tests", "[{repo: a, grants: []}]", "f:4:9: tests.0: repo.slug is not two or more segments of "),
         ("tests", "[{repo: a/b, event: pusch, grants: []}]", "f:4:21: tests.0.event: found 'pusch', expected 'push', "),
         ("tests", "[{repo: a/b, grants: [hubb]}]", "f:4:30: tests.0.grants.0: found 'hubb'; did you mean hub? "),
+        ("tls", "", "f:4:1: tls: found nothing, expected a value, or no such key"),
         ("tls", "{cert_file: /nonexistent, key_file: /}", "f:4:7: tls.cert_file: can't read the file: No such file"),
         ("rules", "[{name: a, repos: [a/b], accounts: [hubb]}]", "f:3:44: rules.0.accounts.0: found 'hubb'; did you "),
         ("rules", "[{repos: [a/b], accounts: [hub], secrets: [x]}]", "f:3:51: rules.0.secrets.0: found 'x'; allowed "),

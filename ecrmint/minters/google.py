@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.errors import NoIdentityError
-from ecrmint.fields import Duration, SecretSource
+from ecrmint.fields import Duration, Said, SecretSource
 from ecrmint.minters._access_token import HOUR, AccessToken, Source
 from ecrmint.minters._aws_subject import FALLBACK_REGION
 from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources, SharedByBuilds, Tell
@@ -56,13 +56,13 @@ class GoogleAccount(AccountModel):
     registries: Registries[Annotated[BareHost, AfterValidator(check_google)]] = ()
     extra_registries: Registries[Annotated[BareHost, AfterValidator(check_extra)]] = ()
     universe_domain: Annotated[str, AfterValidator(check_universe)] = PUBLIC
-    service_account: Annotated[str, AfterValidator(check_email)] | None = None
+    service_account: Said[Annotated[str, AfterValidator(check_email)]] = None
     delegates: Registries[Annotated[str, AfterValidator(check_delegate)]] = ()
     lifetime: Annotated[Duration, Field(ge=600, le=43200)] = float(HOUR)
     scopes: Annotated[tuple[Annotated[str, AfterValidator(_check_scope)], ...], AfterValidator(check_list)] = (
         _READ_ONLY,
     )
-    credentials_file: Annotated[str, Field(min_length=1)] | None = None
+    credentials_file: Said[Annotated[str, Field(min_length=1)]] = None
     self_signed: bool = False
     subject_token_urls: Registries[Annotated[str, AfterValidator(check_subject_url)]] = ()
     self_impersonate: Literal["auto", "never"] = "auto"

@@ -224,7 +224,6 @@ def test_all_hosts_share_one_minter(resources: Resources) -> None:
         {"service_account": f"other-{PULL}"},
         {"lifetime": "30m"},
         {"scopes": ("https://www.googleapis.com/auth/cloud-platform",)},
-        {"credentials_file": None},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -232,6 +231,10 @@ def test_every_input_of_a_mint_is_part_of_its_key(resources: Resources, change: 
     fields = {**KEY, "service_account": PULL}
     assert minter(fields, resources) == minter(fields, resources)
     assert minter(fields, resources) != minter({**fields, **change}, resources)
+
+
+def test_a_credentials_file_is_part_of_its_key(resources: Resources) -> None:
+    assert minter({**KEY, "service_account": PULL}, resources) != minter({**OWN, "service_account": PULL}, resources)
 
 
 def test_another_key_in_the_same_file_is_another_minter() -> None:
@@ -560,6 +563,11 @@ def test_a_service_accounts_email_is_accepted(email: str) -> None:
 )
 def test_a_value_that_google_would_refuse_is_refused_here(change: dict[str, object], place: str) -> None:
     assert complaint(**{**TARGET, **change}).startswith(place)
+
+
+@pytest.mark.parametrize("key", ["service_account", "credentials_file"])
+def test_a_key_whose_value_was_forgotten_does_not_fall_back_to_the_machine_itself(key: str) -> None:
+    assert complaint(**OWN, **{key: None}).startswith(f"{key}: expected a value, or no such key")
 
 
 def test_a_lifetime_without_impersonation_has_no_effect() -> None:
