@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ecrmint.addresses import Address
 from ecrmint.errors import LoginRefusedError, MalformedAnswerError
-from ecrmint.minters._access_token import json_object
+from ecrmint.minters._google.access_token import json_object
 from ecrmint.minters._http import Answer, Calls, failure_of
 from ecrmint.tokens import Login
 

@@ -18,7 +18,7 @@ from support.repository import ROOT
 
 from ecrmint.cli import COMMANDS
 from ecrmint.errors import EcrmintError, LoginRefusedError, MintError, TrustDeniedError
-from ecrmint.minters._session_policy import PUBLIC_ACTIONS, Access, session_policy
+from ecrmint.minters._aws.session_policy import PUBLIC_ACTIONS, Access, session_policy
 from ecrmint.telemetry import Metrics
 
 PAGE: Final = ROOT / "docs" / "aws.md"

@@ -26,7 +26,7 @@ from ecrmint.errors import (
     WrongIdentityError,
 )
 from ecrmint.minters._base import Endpoints
-from ecrmint.minters._google_hosts import universe_of
+from ecrmint.minters._google.hosts import universe_of
 from ecrmint.minters.google import GoogleAccount
 from ecrmint.telemetry import Metrics
 from ecrmint.tokens import Secret

@@ -11,8 +11,8 @@ from typing import Annotated, Protocol, TypeVar
 from pydantic import AfterValidator, Field
 
 from ecrmint.fields import Model, SecretSource
-from ecrmint.minters._aws import Aws
-from ecrmint.minters._google import Google
+from ecrmint.minters._aws.clients import Aws
+from ecrmint.minters._google.shared import Google
 from ecrmint.minters._hosts import check_bare, check_list
 from ecrmint.minters._http import Http
 from ecrmint.minters._observer import SILENT, CloudObserver

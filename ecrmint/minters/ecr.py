@@ -15,14 +15,14 @@ from pydantic import AfterValidator
 from ecrmint.errors import WrongIdentityError
 from ecrmint.fields import Said
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws import Place, SessionKey
-from ecrmint.minters._aws_errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
+from ecrmint.minters._aws.clients import Place, SessionKey
+from ecrmint.minters._aws.ecr_login import RoleMinter, login_of
+from ecrmint.minters._aws.errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
+from ecrmint.minters._aws.role_keys import RoleKeys
+from ecrmint.minters._aws.roles import text
+from ecrmint.minters._aws.session_policy import LONGEST, Access, check_repository, session_policy
 from ecrmint.minters._base import BareHost, Minter, Registries, Resources
-from ecrmint.minters._ecr_login import RoleMinter, login_of
 from ecrmint.minters._hosts import EcrHost, check_ecr, check_list, parse_ecr
-from ecrmint.minters._role_keys import RoleKeys
-from ecrmint.minters._roles import text
-from ecrmint.minters._session_policy import LONGEST, Access, check_repository, session_policy
 from ecrmint.tokens import Login
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator
 
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws import Place, SessionKey
-from ecrmint.minters._aws_errors import UNREADABLE, Step, malformed
+from ecrmint.minters._aws.clients import Place, SessionKey
+from ecrmint.minters._aws.ecr_login import RoleMinter, login_of
+from ecrmint.minters._aws.errors import UNREADABLE, Step, malformed
+from ecrmint.minters._aws.role_keys import RoleKeys
+from ecrmint.minters._aws.session_policy import PUBLIC_ACTIONS, public_policy
 from ecrmint.minters._base import BareHost, Minter, Registries, Resources
-from ecrmint.minters._ecr_login import RoleMinter, login_of
 from ecrmint.minters._hosts import ECR_PUBLIC, ECR_PUBLIC_DUAL_STACK, check_ecr_public
-from ecrmint.minters._role_keys import RoleKeys
-from ecrmint.minters._session_policy import PUBLIC_ACTIONS, public_policy
 from ecrmint.tokens import Login
 
 # The SDKs know us-west-2 too, but logins are given in this region alone; the partition `aws` is the only one with it.

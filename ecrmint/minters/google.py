@@ -12,22 +12,22 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.errors import NoIdentityError
 from ecrmint.fields import Duration, Said, SecretSource
-from ecrmint.minters._access_token import HOUR, AccessToken, Source
-from ecrmint.minters._aws_subject import FALLBACK_REGION
 from ecrmint.minters._base import AccountModel, BareHost, Endpoints, Minter, Registries, Resources, SharedByBuilds, Tell
-from ecrmint.minters._credential_source import check_subject_url
-from ecrmint.minters._credentials_file import CredentialsFile, parse_credentials
-from ecrmint.minters._google_apis import PUBLIC, GoogleApis, check_universe
-from ecrmint.minters._google_email import check_delegate, check_email
-from ecrmint.minters._google_hosts import check_extra, check_google, forms_of, universe_of
+from ecrmint.minters._google.access_token import HOUR, AccessToken, Source
+from ecrmint.minters._google.apis import PUBLIC, GoogleApis, check_universe
+from ecrmint.minters._google.aws_subject import FALLBACK_REGION
+from ecrmint.minters._google.credential_source import check_subject_url
+from ecrmint.minters._google.credentials_file import CredentialsFile, parse_credentials
+from ecrmint.minters._google.email import check_delegate, check_email
+from ecrmint.minters._google.hosts import check_extra, check_google, forms_of, universe_of
+from ecrmint.minters._google.impersonation import SCOPE as IAM_SCOPE
+from ecrmint.minters._google.impersonation import Impersonation
+from ecrmint.minters._google.metadata import MetadataSource
+from ecrmint.minters._google.self_impersonation import SelfImpersonation
+from ecrmint.minters._google.shared_tokens import SharedToken
+from ecrmint.minters._google.surroundings import Surroundings
 from ecrmint.minters._hosts import check_list
 from ecrmint.minters._http import Calls, Http
-from ecrmint.minters._impersonation import SCOPE as IAM_SCOPE
-from ecrmint.minters._impersonation import Impersonation
-from ecrmint.minters._metadata import MetadataSource
-from ecrmint.minters._self_impersonation import SelfImpersonation
-from ecrmint.minters._shared_tokens import SharedToken
-from ecrmint.minters._surroundings import Surroundings
 from ecrmint.tokens import Login, Secret
 
 _MINT_SECONDS: Final = 7.0  # for all calls of one mint; the default deadline of an answer is 10

@@ -13,7 +13,7 @@ from support.ministack import ministack
 
 from ecrmint.errors import MintError, TagSessionDeniedError, TrustDeniedError
 from ecrmint.minters import Endpoints, Resources
-from ecrmint.minters._roles import silent
+from ecrmint.minters._aws.roles import silent
 from ecrmint.minters._urls import Regional
 from ecrmint.minters.ecr import EcrMinter
 from ecrmint.standin.cloud import AccessKey

@@ -18,7 +18,7 @@ from support.identity import become
 
 from ecrmint.errors import MintError, UnreachableError
 from ecrmint.minters import Endpoints, Resources
-from ecrmint.minters._aws import Aws
+from ecrmint.minters._aws.clients import Aws
 from ecrmint.minters._hosts import parse_ecr
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey

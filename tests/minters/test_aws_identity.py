@@ -15,7 +15,8 @@ from support.process import free_ports
 from support.standin import OffsetClock, cleaned
 
 from ecrmint.errors import MintError, NoIdentityError, UnreachableError
-from ecrmint.minters import Endpoints, Resources, _aws_identity, _aws_retries
+from ecrmint.minters import Endpoints, Resources
+from ecrmint.minters._aws import identity, retries
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Failure
@@ -79,7 +80,7 @@ def _pod(cloud: Cloud, server: StandinServer, token_file: Path, monkeypatch: pyt
     monkeypatch.setenv("AWS_ROLE_ARN", PULL)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token_file))
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-    monkeypatch.setattr(_aws_retries, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "_FIRST_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_line_end_in_the_agents_token_is_what_the_error_says(
 def test_an_agent_that_refuses_the_token_is_what_the_error_says(
     resources: Resources, metadata: Metadata, key: AccessKey, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aws_identity, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(identity, "_PAUSE_SECONDS", 0.0)
     metadata.key, metadata.token = key, "another"
     metadata.be_agent(monkeypatch, token_file)
     error = failure(resources)
@@ -205,7 +206,7 @@ def test_a_renewal_that_fails_is_shared_by_all_who_wait(cloud: Cloud, resources:
 def test_a_failed_search_is_not_remembered_for_long(
     resources: Resources, metadata: Metadata, key: AccessKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aws_identity, "_REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(identity, "_REMEMBERED_SECONDS", 0.0)
     metadata.be_ec2(monkeypatch)
     failure(resources)
     metadata.key = key
@@ -269,7 +270,7 @@ def test_a_web_identity_that_is_refused_is_not_tried_again(
 def test_a_role_by_web_identity_is_tried_again_too(
     cloud: Cloud, resources: Resources, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aws_retries, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "_FIRST_SECONDS", 0.0)
     cloud.faults[WEB].next_errors = [NO_KEY_YET, NO_ISSUER_YET, Failure(403, "AccessDenied", "Not authorized")]
     failure(resources, {**OWN, "role_arn": PULL, "web_identity_token_file": str(token_file)})
     assert len(cloud.calls) == 3

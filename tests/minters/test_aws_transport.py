@@ -16,7 +16,8 @@ from support.identity import become
 from support.raw import Raw, raw_server
 
 from ecrmint.errors import MalformedAnswerError, MintError, MintTimeoutError, UnreachableError
-from ecrmint.minters import Endpoints, Resources, _aws
+from ecrmint.minters import Endpoints, Resources
+from ecrmint.minters._aws import clients
 from ecrmint.minters._http import Http
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey
@@ -95,7 +96,7 @@ both_clouds = pytest.mark.parametrize("cloud", ["aws", "google"])
 def test_an_answer_without_end_is_refused_and_not_kept(raw: Raw, fields: Mapping[str, object], status: int) -> None:
     raw.status, raw.head, raw.pieces = status, {"Content-Length": str(50 * MIB)}, (b"x" * (64 << 10),) * 800
     resources = at(raw.url)
-    resources.aws.unsigned_sts(_aws.Place("eu-west-1"))  # a first client reads botocore's own data
+    resources.aws.unsigned_sts(clients.Place("eu-west-1"))  # a first client reads botocore's own data
     tracemalloc.start()
     try:
         error = failure(fields, resources)
@@ -120,8 +121,8 @@ def test_a_body_in_chunks_is_read(raw: Raw) -> None:
 
 
 def test_a_byte_now_and_then_is_no_answer_in_time(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aws, "_CONNECT_SECONDS", 0.1)
-    monkeypatch.setattr(_aws, "_READ_SECONDS", 0.3)
+    monkeypatch.setattr(clients, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "_READ_SECONDS", 0.3)
     over = threading.Event()
     raw.head, raw.pieces = {"Content-Length": "1000000"}, Drops(over)
     started = monotonic()
@@ -143,9 +144,9 @@ def test_the_roles_of_a_region_share_a_connection(raw: Raw) -> None:
     for _ in range(3):
         answer(raw, login())
         minter(OWN, resources).mint()
-        key = _aws.SessionKey("arn:aws:sts::1:assumed-role/a/b", "ASIA", Secret("x"), Secret("y"))
+        key = clients.SessionKey("arn:aws:sts::1:assumed-role/a/b", "ASIA", Secret("x"), Secret("y"))
         answer(raw, login())
-        with resources.aws.ecr(_aws.Place("eu-west-1", raw.url), key) as client:
+        with resources.aws.ecr(clients.Place("eu-west-1", raw.url), key) as client:
             client.get_authorization_token()
     assert (len(raw.asked), raw.connections) == (6, 1)
 

@@ -25,7 +25,8 @@ from ecrmint.errors import (
     TrustDeniedError,
     UnreachableError,
 )
-from ecrmint.minters import Endpoints, Resources, _aws
+from ecrmint.minters import Endpoints, Resources
+from ecrmint.minters._aws import clients
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Call, Failure
@@ -149,7 +150,7 @@ def test_sixteen_cold_mints_at_once_cost_two_calls_each(cloud: Cloud, resources:
 def test_a_second_mint_makes_no_second_client(resources: Resources) -> None:
     made = minter(ROLE, resources)
     made.mint()
-    place = _aws.Place("eu-west-1", resources.endpoints.sts.everywhere)
+    place = clients.Place("eu-west-1", resources.endpoints.sts.everywhere)
     client = resources.aws.sts(place)
     made.mint()
     assert resources.aws.sts(place) is client
@@ -327,7 +328,7 @@ def test_a_closed_port_is_unreachable(fields: Mapping[str, object]) -> None:
 def test_an_answer_that_does_not_come_is_a_timeout(
     cloud: Cloud, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aws, "_READ_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "_READ_SECONDS", 0.05)
     cloud.faults["ecr.GetAuthorizationToken"].latency = 30
     assert type(failure(OWN, resources)) is MintTimeoutError
 
@@ -378,7 +379,7 @@ def test_a_web_identity_that_is_refused_is_no_identity(
 def test_the_timeouts_reach_the_sts_client_inside_of_a_web_identity(
     cloud: Cloud, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aws, "_READ_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "_READ_SECONDS", 0.05)
     cloud.faults["sts.AssumeRoleWithWebIdentity"].latency = 30
     assert type(failure(OWN, resources)) is MintTimeoutError
     assert [call.api for call in cloud.calls] == ["sts.AssumeRoleWithWebIdentity"] * 2
@@ -399,7 +400,7 @@ def test_the_own_identity_is_asked_for_in_the_process_own_region(
     forget_identity(monkeypatch)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert _aws._open_session("eu-west-1").session.region_name == region
+    assert clients._open_session("eu-west-1").session.region_name == region
 
 
 def test_half_an_answer_is_malformed(cloud: Cloud, resources: Resources) -> None:

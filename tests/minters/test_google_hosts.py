@@ -3,7 +3,7 @@
 import pytest
 from support.accounts import account, complaint, minters
 
-from ecrmint.minters._google_hosts import check_extra, check_google, forms_of, universe_of
+from ecrmint.minters._google.hosts import check_extra, check_google, forms_of, universe_of
 
 PUBLIC = "googleapis.com"
 S3NS = "s3nsapis.fr"

@@ -24,10 +24,11 @@ from support.google import (
 )
 
 from ecrmint.errors import MintTimeoutError, NoIdentityError, TrustDeniedError
-from ecrmint.minters import Minter, Resources, _shared_tokens
-from ecrmint.minters._access_token import AccessToken
+from ecrmint.minters import Minter, Resources
+from ecrmint.minters._google import shared_tokens
+from ecrmint.minters._google.access_token import AccessToken
+from ecrmint.minters._google.shared_tokens import SharedToken, SharedTokens
 from ecrmint.minters._http import Calls
-from ecrmint.minters._shared_tokens import SharedToken, SharedTokens
 from ecrmint.standin.service_account import ServiceAccount
 from ecrmint.tokens import Secret
 
@@ -219,9 +220,9 @@ def test_a_token_is_used_while_it_has_a_minute_left_or_a_fifth_of_its_life(
     source = Scripted(results=[token("first", life), token("second", life)])
     source.gate.set()
     shared, now = SharedToken(source, (READ_ONLY,)), monotonic()
-    monkeypatch.setattr(_shared_tokens, "monotonic", lambda: now)
+    monkeypatch.setattr(shared_tokens, "monotonic", lambda: now)
     shared.fetch(calls(), fresh=False)
-    monkeypatch.setattr(_shared_tokens, "monotonic", lambda: now + passed)
+    monkeypatch.setattr(shared_tokens, "monotonic", lambda: now + passed)
     shared.fetch(calls(), fresh=False)
     assert len(source.asked) == asked
 
@@ -232,7 +233,7 @@ def test_the_wall_clock_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedToken(source, ())
     shared.fetch(calls(), fresh=False)
     now = time()
-    monkeypatch.setattr(_shared_tokens, "time", lambda: now + 3590)  # the machine slept
+    monkeypatch.setattr(shared_tokens, "time", lambda: now + 3590)  # the machine slept
     assert shared.fetch(calls(), fresh=False).secret == Secret("second")
 
 

@@ -19,7 +19,7 @@ from support.standin import OffsetClock, cleaned, ping
 from ecrmint.errors import MintError, NoIdentityError, TrustDeniedError
 from ecrmint.fields import SecretSource
 from ecrmint.minters import Endpoints, Resources
-from ecrmint.minters._aws_subject import AwsSubject
+from ecrmint.minters._google.aws_subject import AwsSubject
 from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import UNIVERSE, Cloud
 from ecrmint.standin.faults import Failure

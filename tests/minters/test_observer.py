@@ -92,7 +92,7 @@ def test_a_call_that_is_tried_again_is_one_call(cloud: Cloud, resources: Resourc
 def test_a_call_that_fails_is_told_too(
     cloud: Cloud, resources: Resources, kept: Kept, latency: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ecrmint.minters._aws._READ_SECONDS", 0.05)
+    monkeypatch.setattr("ecrmint.minters._aws.clients._READ_SECONDS", 0.05)
     cloud.faults["sts.AssumeRole"].error = Failure(403, "AccessDenied")
     cloud.faults["sts.AssumeRole"].latency = latency
     with pytest.raises(MintError):

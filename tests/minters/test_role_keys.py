@@ -6,7 +6,7 @@ import pytest
 from support.accounts import account, complaint, minters
 
 from ecrmint.minters import Endpoints, Resources
-from ecrmint.minters._roles import Chain
+from ecrmint.minters._aws.roles import Chain
 from ecrmint.minters._urls import Regional
 from ecrmint.minters.ecr import EcrMinter
 

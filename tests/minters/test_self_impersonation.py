@@ -27,8 +27,9 @@ from support.google import (
     willing,
 )
 
-from ecrmint.minters import Resources, _retry, _self_impersonation
-from ecrmint.minters._google import Google
+from ecrmint.minters import Resources, _retry
+from ecrmint.minters._google import self_impersonation
+from ecrmint.minters._google.shared import Google
 from ecrmint.tokens import Login, Secret
 
 MACHINE: dict[str, object] = {"type": "google", "registries": ("gcr.io",)}
@@ -87,7 +88,7 @@ def test_where_it_is_refused_the_short_one_is_the_login_and_it_is_not_tried_agai
     assert cloud[CI].call_count == 1
     now = monotonic()
     for passed, calls in ((3590, 1), (3610, 2)):
-        monkeypatch.setattr(_self_impersonation, "monotonic", lambda passed=passed: now + passed)
+        monkeypatch.setattr(self_impersonation, "monotonic", lambda passed=passed: now + passed)
         minter(MACHINE, resources).mint()
         assert cloud[CI].call_count == calls
 
@@ -106,7 +107,7 @@ def test_what_may_pass_is_tried_again_after_ten_minutes(
     cloud[CI].respond(json=impersonated())
     now = monotonic()
     for passed, password in ((590, OWN), (610, LOGIN)):
-        monkeypatch.setattr(_self_impersonation, "monotonic", lambda passed=passed: now + passed)
+        monkeypatch.setattr(self_impersonation, "monotonic", lambda passed=passed: now + passed)
         assert minter(MACHINE, resources).mint().password == Secret(password)
 
 

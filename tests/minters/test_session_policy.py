@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from support.accounts import account, complaint, minter, minters
 
-from ecrmint.minters._session_policy import Access, session_policy
+from ecrmint.minters._aws.session_policy import Access, session_policy
 from ecrmint.minters.ecr import EcrMinter
 
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ecrmint.minters._session_tags import (
+from ecrmint.minters._aws.session_tags import (
     TagKey,
     account_session_name,
     build_session_name,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecrmint.errors import WebIdentity
-from ecrmint.minters._web_identity import read_claims
+from ecrmint.minters._aws.web_identity import read_claims
 
 CLAIMS = {"iss": "https://oidc.example", "sub": "system:serviceaccount:ci:ecrmint", "aud": "sts.amazonaws.com"}
 

@@ -12,11 +12,11 @@ from typing import Final
 from cachetools import LRUCache
 
 from ecrmint.errors import MintError
-from ecrmint.minters._access_token import HOUR, AccessToken
-from ecrmint.minters._google_email import is_email
+from ecrmint.minters._google.access_token import HOUR, AccessToken
+from ecrmint.minters._google.email import is_email
+from ecrmint.minters._google.impersonation import SCOPE, Impersonation
+from ecrmint.minters._google.metadata import MetadataSource
 from ecrmint.minters._http import Calls
-from ecrmint.minters._impersonation import SCOPE, Impersonation
-from ecrmint.minters._metadata import MetadataSource
 
 # A login is handed out down to half of the life that it had here: less than this is too short for most builds.
 ENOUGH: Final = 45 * 60.0  # seconds

@@ -8,7 +8,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from ecrmint.errors import MintError, MintTimeoutError
-from ecrmint.minters._access_token import AccessToken, Source
+from ecrmint.minters._google.access_token import AccessToken, Source
 from ecrmint.minters._http import Calls
 
 _MARGIN: Final = 60.0  # seconds that a token has left at least, or a fifth of its life where that is shorter

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from ecrmint.errors import MalformedAnswerError, MintError, NoIdentityError, TrustDeniedError, UnreachableError
-from ecrmint.minters._access_token import HOUR, OK, AccessToken, granted
+from ecrmint.minters._google.access_token import HOUR, OK, AccessToken, granted
 from ecrmint.minters._http import Answer, Calls, failure_of
 from ecrmint.minters._retry import persistently
 

@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypedDict, TypeVar
 
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_identity import Identity, ask_own_arn, explain_identity, take_over
-from ecrmint.minters._aws_retries import retry_over
-from ecrmint.minters._aws_transport import Transport
-from ecrmint.minters._aws_watch import Watch
+from ecrmint.minters._aws.identity import Identity, ask_own_arn, explain_identity, take_over
+from ecrmint.minters._aws.retries import retry_over
+from ecrmint.minters._aws.transport import Transport
+from ecrmint.minters._aws.watch import Watch
 from ecrmint.minters._observer import SILENT, CloudObserver
 from ecrmint.tokens import Secret
 

@@ -13,11 +13,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from ecrmint.errors import ClockSkewError, MintError, NoIdentityError
-from ecrmint.minters._access_token import HOUR, OK, AccessToken, granted, json_object, made
-from ecrmint.minters._assertion import sign
-from ecrmint.minters._google_apis import GoogleApis
+from ecrmint.minters._google.access_token import HOUR, OK, AccessToken, granted, json_object, made
+from ecrmint.minters._google.apis import GoogleApis
+from ecrmint.minters._google.assertion import sign
+from ecrmint.minters._google.json_fields import text_of
 from ecrmint.minters._http import Answer, Calls, failure_of
-from ecrmint.minters._json_fields import text_of
 from ecrmint.minters._retry import persistently
 from ecrmint.tokens import Secret
 

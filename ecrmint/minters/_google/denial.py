@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ecrmint.minters._access_token import json_object
+from ecrmint.minters._google.access_token import json_object
 from ecrmint.minters._http import Answer
 
 Reason = Literal["IAM_PERMISSION_DENIED", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", ""]

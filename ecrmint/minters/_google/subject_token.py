@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ecrmint.errors import NoIdentityError
-from ecrmint.minters._access_token import OK
+from ecrmint.minters._google.access_token import OK
 from ecrmint.minters._http import Calls, failure_of
 from ecrmint.minters._urls import METADATA_HOSTS
 from ecrmint.tokens import Secret

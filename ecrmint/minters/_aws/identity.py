@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from ecrmint.errors import MintError, NoIdentityError, TrustDeniedError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws_errors import UNREADABLE, UNUSABLE, Step
-from ecrmint.minters._aws_transport import Transport
+from ecrmint.minters._aws.errors import UNREADABLE, UNUSABLE, Step
+from ecrmint.minters._aws.transport import Transport
 
 if TYPE_CHECKING:
     from botocore.credentials import CredentialResolver, Credentials, ReadOnlyCredentials

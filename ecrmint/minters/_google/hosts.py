@@ -7,7 +7,7 @@ Cloud de Confiance by S3NS and of Google Cloud Dedicated, "Differences", for the
 import re
 from typing import Final
 
-from ecrmint.minters._google_apis import PUBLIC
+from ecrmint.minters._google.apis import PUBLIC
 
 _LOCATION: Final = r"[a-z]+(?:-[a-z]+[0-9]+)?"
 _PUBLIC_HOST: Final = re.compile(

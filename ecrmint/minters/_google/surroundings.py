@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ecrmint.minters._aws import Aws
-from ecrmint.minters._google_apis import GoogleApis
+from ecrmint.minters._aws.clients import Aws
+from ecrmint.minters._google.apis import GoogleApis
 
 
 @dataclass(frozen=True, slots=True)

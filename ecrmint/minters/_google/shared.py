@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ecrmint.minters._self_impersonation import Refusals
-from ecrmint.minters._shared_tokens import SharedTokens
+from ecrmint.minters._google.self_impersonation import Refusals
+from ecrmint.minters._google.shared_tokens import SharedTokens
 
 
 @dataclass(slots=True, eq=False)

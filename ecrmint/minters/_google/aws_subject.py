@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from ecrmint.errors import NoIdentityError
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws import Aws, Place
-from ecrmint.minters._aws_errors import UNREADABLE, Step
+from ecrmint.minters._aws.clients import Aws, Place
+from ecrmint.minters._aws.errors import UNREADABLE, Step
 from ecrmint.minters._http import Calls
 from ecrmint.tokens import Secret
 

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Final
 
 from ecrmint.errors import CloudError, MintError, NoIdentityError, TrustDeniedError
-from ecrmint.minters._access_token import OK, AccessToken, Source, json_object, made
-from ecrmint.minters._google_denial import Denial, read_denial
-from ecrmint.minters._google_email import resource_of
+from ecrmint.minters._google.access_token import OK, AccessToken, Source, json_object, made
+from ecrmint.minters._google.denial import Denial, read_denial
+from ecrmint.minters._google.email import resource_of
 from ecrmint.minters._http import Answer, Calls, failure_of
 from ecrmint.minters._retry import persistently
 

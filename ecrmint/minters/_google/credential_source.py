@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ecrmint.minters._aws_subject import AwsSubject
-from ecrmint.minters._federation import Subject
-from ecrmint.minters._json_fields import matched, object_of, text_of
-from ecrmint.minters._subject_token import FileSubject, TokenFormat, UrlSubject
-from ecrmint.minters._surroundings import Surroundings
+from ecrmint.minters._google.aws_subject import AwsSubject
+from ecrmint.minters._google.federation import Subject
+from ecrmint.minters._google.json_fields import matched, object_of, text_of
+from ecrmint.minters._google.subject_token import FileSubject, TokenFormat, UrlSubject
+from ecrmint.minters._google.surroundings import Surroundings
 from ecrmint.minters._urls import METADATA_HOSTS, check_url
 
 _KINDS: Final = ("file", "url", "environment_id")

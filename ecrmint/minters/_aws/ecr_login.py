@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from ecrmint.errors import RegistryDeniedError
-from ecrmint.minters._aws import Aws, Place, SessionKey
-from ecrmint.minters._aws_errors import malformed
+from ecrmint.minters._aws.clients import Aws, Place, SessionKey
+from ecrmint.minters._aws.errors import malformed
+from ecrmint.minters._aws.roles import Chain, silent, text
 from ecrmint.minters._base import Tell
-from ecrmint.minters._roles import Chain, silent, text
 from ecrmint.tokens import Login, Secret
 from ecrmint.wire import RegistryRequest
 

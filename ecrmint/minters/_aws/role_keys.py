@@ -11,11 +11,11 @@ from typing import Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from ecrmint.fields import Duration, Model, Said
-from ecrmint.minters._aws import Place
+from ecrmint.minters._aws.clients import Place
+from ecrmint.minters._aws.roles import Chain, Hop
+from ecrmint.minters._aws.session_tags import NO_BUILD, TagKey, account_session_name
 from ecrmint.minters._base import AccountModel, Resources
 from ecrmint.minters._hosts import check_list, partition_of
-from ecrmint.minters._roles import Chain, Hop
-from ecrmint.minters._session_tags import NO_BUILD, TagKey, account_session_name
 
 _ROLE_ARN: Final = re.compile(
     r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/(?:[\x21-\x7e]{1,510}/)?[\w+=,.@-]{1,64}", re.ASCII

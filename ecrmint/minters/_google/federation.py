@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from ecrmint.errors import CloudError, MintError, NoIdentityError, TrustDeniedError
-from ecrmint.minters._access_token import HOUR, OK, AccessToken, granted, json_object
+from ecrmint.minters._google.access_token import HOUR, OK, AccessToken, granted, json_object
 from ecrmint.minters._http import Answer, Calls, failure_of
 from ecrmint.minters._retry import persistently
 from ecrmint.tokens import Secret

@@ -21,7 +21,7 @@ from ecrmint.errors import (
     ThrottledError,
     UnreachableError,
 )
-from ecrmint.minters._aws_retries import is_transient
+from ecrmint.minters._aws.retries import is_transient
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

@@ -17,12 +17,12 @@ from ecrmint.errors import (
     WrongIdentityError,
 )
 from ecrmint.minters._attempt import attempt
-from ecrmint.minters._aws import Aws, Place, SessionKey
-from ecrmint.minters._aws_errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
+from ecrmint.minters._aws.clients import Aws, Place, SessionKey
+from ecrmint.minters._aws.errors import ANOTHER_ANSWERS, UNREADABLE, Step, malformed
+from ecrmint.minters._aws.session_tags import TagKey, Tags, build_session_name, session_tags, smaller
+from ecrmint.minters._aws.web_identity import read_claims, read_token
 from ecrmint.minters._base import Tell
 from ecrmint.minters._observer import CloudObserver
-from ecrmint.minters._session_tags import TagKey, Tags, build_session_name, session_tags, smaller
-from ecrmint.minters._web_identity import read_claims, read_token
 from ecrmint.tokens import Secret
 from ecrmint.wire import RegistryRequest
 

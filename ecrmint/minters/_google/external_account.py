@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from ecrmint.minters._access_token import HOUR, Source
-from ecrmint.minters._credential_source import parse_subject
-from ecrmint.minters._federation import FederatedSource
-from ecrmint.minters._google_apis import GoogleApis
-from ecrmint.minters._google_email import EMAIL
-from ecrmint.minters._impersonation import ImpersonatedSource, Impersonation
-from ecrmint.minters._json_fields import matched, object_of, text_of
-from ecrmint.minters._surroundings import Surroundings
+from ecrmint.minters._google.access_token import HOUR, Source
+from ecrmint.minters._google.apis import GoogleApis
+from ecrmint.minters._google.credential_source import parse_subject
+from ecrmint.minters._google.email import EMAIL
+from ecrmint.minters._google.federation import FederatedSource
+from ecrmint.minters._google.impersonation import ImpersonatedSource, Impersonation
+from ecrmint.minters._google.json_fields import matched, object_of, text_of
+from ecrmint.minters._google.surroundings import Surroundings
 
 _AUDIENCE: Final = re.compile(
     r"//iam\.[a-z0-9.-]{1,100}/projects/[0-9]{1,20}/locations/[a-z0-9-]{1,40}/workloadIdentityPools/[a-z0-9.-]{1,63}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ecrmint.errors import UnreachableError
-from ecrmint.minters._aws_errors import malformed
+from ecrmint.minters._aws.errors import malformed
 from ecrmint.minters._urls import is_near
 
 if TYPE_CHECKING:

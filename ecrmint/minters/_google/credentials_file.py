@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecrmint.errors import NoIdentityError
-from ecrmint.minters._access_token import AccessToken, Source
-from ecrmint.minters._external_account import parse_external, parse_impersonation
-from ecrmint.minters._google_apis import PUBLIC
-from ecrmint.minters._google_email import check_delegate
-from ecrmint.minters._google_key import parse_key
+from ecrmint.minters._google.access_token import AccessToken, Source
+from ecrmint.minters._google.apis import PUBLIC
+from ecrmint.minters._google.email import check_delegate
+from ecrmint.minters._google.external_account import parse_external, parse_impersonation
+from ecrmint.minters._google.impersonation import ImpersonatedSource
+from ecrmint.minters._google.json_fields import object_of
+from ecrmint.minters._google.key import parse_key
+from ecrmint.minters._google.surroundings import Surroundings
 from ecrmint.minters._http import Calls
-from ecrmint.minters._impersonation import ImpersonatedSource
-from ecrmint.minters._json_fields import object_of
-from ecrmint.minters._surroundings import Surroundings
 from ecrmint.tokens import Secret
 
 _KEY, _EXTERNAL, _IMPERSONATED = _KINDS = ("service_account", "external_account", "impersonated_service_account")

@@ -1,0 +1,1 @@
+"""Google: identities from every source, and access tokens of them."""
