@@ -1,10 +1,18 @@
-"""What holds for every test: no way out of this machine, one event loop, and a word about what was left out."""
+"""What holds for every test: no way out of this machine, one event loop, and a word about what was left out.
+
+A file that starts a stand-in cloud, its ``server``, shares here how each test gets it clean, and a key to it.
+"""
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+from support.boto import Key, used
 from support.fence import put_up_fence
+from support.standin import USER, cleaned
+
+from ecrmint.standin.cloud import Cloud
+from ecrmint.standin.server import StandinServer
 
 put_up_fence()
 
@@ -12,6 +20,17 @@ put_up_fence()
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def cloud(server: StandinServer) -> Iterator[Cloud]:
+    with cleaned(server.cloud) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def key(cloud: Cloud) -> Key:
+    return used(cloud.add_key(USER))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

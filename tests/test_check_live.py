@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from support.command import Command, Ended
 from support.process import free_ports
-from support.standin import OffsetClock, cleaned
+from support.standin import USER, OffsetClock
 from support.token_registry import TokenRegistry, serving
 
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PULL = "arn:aws:iam::222222222222:role/drone-pull"
 CLOSED = "arn:aws:iam::222222222222:role/closed"
 HOST = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
@@ -53,12 +52,6 @@ def server() -> Iterator[StandinServer]:
 @pytest.fixture(scope="module")
 def key(server: StandinServer) -> AccessKey:
     return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from support.boto import Key, assumed, ecr, ecr_public, login, split, used
-from support.standin import OffsetClock, cleaned, ping
+from support.boto import Key, assumed, ecr, ecr_public, login, split
+from support.standin import USER, OffsetClock, ping
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Expires
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 ROLE = "arn:aws:iam::111111111111:role/pull"
 HOST = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
 
@@ -22,17 +21,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(ROLE, trust=[USER])
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def ends(server: StandinServer, key: Key) -> list[object]:

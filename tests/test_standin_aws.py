@@ -10,12 +10,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from support.boto import Key, assume, code, ecr, login, sts, used
-from support.standin import HTTP, OffsetClock, cleaned, ping
+from support.standin import HTTP, USER, OffsetClock, ping
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 STRANGER = "arn:aws:iam::333333333333:user/stranger"
 OPEN_ROLE = "arn:aws:iam::111111111111:role/open"
 GUARDED_ROLE = "arn:aws:iam::222222222222:role/team/guarded"
@@ -35,17 +34,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(LONG_ROLE, trust=[USER], max_session=43200)
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def test_a_key_learns_who_it_is(server: StandinServer, key: Key) -> None:

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from support.boto import Key, code, ecr_public, login, split, used
-from support.standin import HTTP, OffsetClock, cleaned, ping
+from support.boto import Key, code, ecr_public, login, split
+from support.standin import HTTP, USER, OffsetClock, ping
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Call
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PRIVATE = "111111111111.dkr.ecr.us-east-1.amazonaws.com"
 
 
@@ -20,17 +19,6 @@ PRIVATE = "111111111111.dkr.ecr.us-east-1.amazonaws.com"
 def server() -> Iterator[StandinServer]:
     with StandinServer(Cloud(clock=OffsetClock())) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def public_login(server: StandinServer, key: Key) -> tuple[str, str]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from botocore.exceptions import ClientError
-from support.boto import Key, assume, code, ecr, ecr_public, login, split, used
-from support.standin import HTTP, OffsetClock, cleaned, ping
+from support.boto import Key, assume, code, ecr, ecr_public, login, split
+from support.standin import HTTP, USER, OffsetClock, ping
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Call
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 ROLE = "arn:aws:iam::111111111111:role/pull"
 NEXT = "arn:aws:iam::111111111111:role/next"
 SESSION = "arn:aws:sts::111111111111:assumed-role/pull/ecrmint"
@@ -43,17 +42,6 @@ def server() -> Iterator[StandinServer]:
     cloud.set_metadata_identity(GOOGLE)
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def policy(*statements: dict[str, object]) -> str:

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from botocore.exceptions import ClientError
-from support.boto import Key, assume, code, ecr, login, sts, used
-from support.standin import HTTP, OffsetClock, cleaned
+from support.boto import Key, assume, code, ecr, login, sts
+from support.standin import HTTP, USER, OffsetClock
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Call, Failure, Faults
 from ecrmint.standin.server import StandinServer
 from ecrmint.tokens import Secret
 
-USER = "arn:aws:iam::111111111111:user/ci"
 ROLE = "arn:aws:iam::222222222222:role/team/pull"
 HOST = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
 
@@ -24,17 +23,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(ROLE, trust=[USER])
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def test_throttling_lasts_as_many_calls_as_asked(server: StandinServer, cloud: Cloud, key: Key) -> None:

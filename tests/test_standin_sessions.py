@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from botocore.exceptions import ClientError
-from support.boto import Key, assume, assumed, code, login, sts, used
-from support.standin import OffsetClock, cleaned
+from support.boto import Key, assume, assumed, code, login, sts
+from support.standin import USER, OffsetClock
 
 from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PLAIN = "arn:aws:iam::111111111111:role/plain"
 TAGGED = "arn:aws:iam::111111111111:role/tagged"
 NEXT = "arn:aws:iam::222222222222:role/next"
@@ -28,17 +27,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(NEXT_PLAIN, trust=[TAGGED])
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> Key:
-    return used(cloud.add_key(USER))
 
 
 def tags(**pairs: str) -> Tags:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from support.boto import Key, assume, code, sts
 from support.identity import forget_identity
-from support.standin import OffsetClock, cleaned
+from support.standin import OffsetClock
 
 from ecrmint.standin import jwt
 from ecrmint.standin.cloud import Cloud
@@ -40,12 +40,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(ELSEWHERE, web_trust=[trusted])
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture
-def cloud(server: StandinServer) -> Iterator[Cloud]:
-    with cleaned(server.cloud) as cloud:
-        yield cloud
 
 
 @pytest.fixture

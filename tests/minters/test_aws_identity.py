@@ -12,17 +12,15 @@ from support.chain import told
 from support.identity import forget_identity
 from support.metadata import Metadata, metadata_server
 from support.process import free_ports
-from support.standin import OffsetClock, cleaned
+from support.standin import USER, OffsetClock, cleaned
 
 from ecrmint.errors import MintError, NoIdentityError, UnreachableError
-from ecrmint.minters import Endpoints, Resources
+from ecrmint.minters import Resources
 from ecrmint.minters._aws import identity, retries
-from ecrmint.minters._urls import Regional
 from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PULL = "arn:aws:iam::222222222222:role/pull"
 OWN: Mapping[str, object] = {"type": "ecr", "registries": ("111111111111.dkr.ecr.eu-west-1.amazonaws.com",)}
 WEB: Final = "sts.AssumeRoleWithWebIdentity"
@@ -54,11 +52,6 @@ def cloud(server: StandinServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cl
     forget_identity(monkeypatch)
     with cleaned(server.cloud) as cloud:
         yield cloud
-
-
-@pytest.fixture
-def resources(server: StandinServer) -> Resources:
-    return Resources(endpoints=Endpoints(sts=Regional(server.url), ecr=Regional(server.url)))
 
 
 @pytest.fixture

@@ -9,18 +9,15 @@ from pathlib import Path
 import pytest
 from support.accounts import minter, minters
 from support.clock import SettableClock
-from support.identity import become
 from support.minters import Recorder, settled
-from support.standin import OffsetClock, cleaned
+from support.standin import USER, OffsetClock
 
 from ecrmint.cache import LoginCache
-from ecrmint.minters import Endpoints, Minter, Resources
-from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.minters import Minter, Resources
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.server import StandinServer
 from ecrmint.wire import RegistryRequest
 
-USER = "arn:aws:iam::111111111111:user/ci"
 HUB = "arn:aws:iam::111111111111:role/hub"
 WEB = "arn:aws:iam::111111111111:role/web"
 PULL = "arn:aws:iam::222222222222:role/pull"
@@ -46,23 +43,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(PULL, trust=[USER, HUB, WEB], tag_session=True)
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def key(server: StandinServer) -> AccessKey:
-    return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer, key: AccessKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    become(monkeypatch, key)
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def resources(server: StandinServer) -> Resources:
-    return Resources(endpoints=Endpoints(sts=Regional(server.url), ecr=Regional(server.url)))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from support.accounts import complaint, minter, minters
 from support.identity import become, forget_identity
 from support.process import free_ports
-from support.standin import HTTP, OffsetClock, cleaned
+from support.standin import HTTP, USER, OffsetClock, cleaned
 
 from ecrmint.errors import (
     ClockSkewError,
@@ -28,12 +28,11 @@ from ecrmint.errors import (
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._aws import clients
 from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Call, Failure
 from ecrmint.standin.server import StandinServer
 from ecrmint.tokens import Instant, hold
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PULL = "arn:aws:iam::222222222222:role/team/drone-pull"
 SESSION = "arn:aws:sts::222222222222:assumed-role/drone-pull/ecrmint-prod"
 OWN_HOST = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
@@ -48,23 +47,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(PULL, trust=[USER], external_id="drone", max_session=7200)
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def key(server: StandinServer) -> AccessKey:
-    return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer, key: AccessKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    become(monkeypatch, key)
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def resources(server: StandinServer) -> Resources:
-    return Resources(endpoints=at(server.url))
 
 
 def at(url: str) -> Endpoints:

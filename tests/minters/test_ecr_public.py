@@ -9,18 +9,17 @@ import pytest
 from support.accounts import account, complaint, minter, minters
 from support.canned import Canned, canned_server
 from support.chain import told
-from support.identity import become, forget_identity
-from support.standin import OffsetClock, cleaned
+from support.identity import forget_identity
+from support.standin import USER, OffsetClock
 
 from ecrmint.errors import MalformedAnswerError, MintError, NoIdentityError, RegistryDeniedError, TrustDeniedError
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Call, Failure
 from ecrmint.standin.server import StandinServer
 from ecrmint.tokens import Login, Secret
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PULL = "arn:aws:iam::222222222222:role/public-pull"
 OWN: Mapping[str, object] = {"type": "ecr-public"}
 ROLE: Mapping[str, object] = {**OWN, "role_arn": PULL, "external_id": "drone"}
@@ -34,18 +33,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(PULL, trust=[USER], external_id="drone")
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def key(server: StandinServer) -> AccessKey:
-    return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer, key: AccessKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    become(monkeypatch, key)
-    with cleaned(server.cloud) as cloud:
-        yield cloud
 
 
 @pytest.fixture

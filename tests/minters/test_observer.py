@@ -5,17 +5,15 @@ from dataclasses import dataclass, field
 
 import pytest
 from support.accounts import minter
-from support.identity import become
-from support.standin import OffsetClock, cleaned
+from support.standin import USER, OffsetClock
 
 from ecrmint.errors import MintError
 from ecrmint.minters import Endpoints, Resources
 from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import AccessKey, Cloud
+from ecrmint.standin.cloud import Cloud
 from ecrmint.standin.faults import Failure
 from ecrmint.standin.server import StandinServer
 
-USER = "arn:aws:iam::111111111111:user/ci"
 PULL = "arn:aws:iam::222222222222:role/pull"
 ROLE: Mapping[str, object] = {
     "type": "ecr",
@@ -50,18 +48,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(PULL, trust=[USER])
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def key(server: StandinServer) -> AccessKey:
-    return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer, key: AccessKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    become(monkeypatch, key)
-    with cleaned(server.cloud) as cloud:
-        yield cloud
 
 
 @pytest.fixture

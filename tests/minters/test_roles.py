@@ -8,8 +8,8 @@ from time import time
 import pytest
 from support.accounts import minter, minters
 from support.chain import told
-from support.identity import become, forget_identity
-from support.standin import HTTP, OffsetClock, cleaned
+from support.identity import forget_identity
+from support.standin import HTTP, USER, OffsetClock
 
 from ecrmint.errors import (
     MintError,
@@ -21,14 +21,13 @@ from ecrmint.errors import (
 )
 from ecrmint.minters import Endpoints, Minter, Resources
 from ecrmint.minters._urls import Regional
-from ecrmint.standin.cloud import PACKED_BUDGET, AccessKey, Cloud
+from ecrmint.standin.cloud import AccessKey, Cloud
 from ecrmint.standin.faults import Call, Failure
 from ecrmint.standin.oidc import OidcProvider
 from ecrmint.standin.server import StandinServer
 from ecrmint.tokens import Login
 from ecrmint.wire import RegistryRequest
 
-USER = "arn:aws:iam::111111111111:user/ci"
 HUB = "arn:aws:iam::111111111111:role/hub"
 SPOKE = "arn:aws:iam::333333333333:role/spoke"
 PULL = "arn:aws:iam::222222222222:role/team/drone-pull"
@@ -74,20 +73,6 @@ def server() -> Iterator[StandinServer]:
     cloud.add_role(WEB, web_trust=[trusted], max_session=43200)
     with StandinServer(cloud) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def key(server: StandinServer) -> AccessKey:
-    return server.cloud.add_key(USER)
-
-
-@pytest.fixture
-def cloud(server: StandinServer, key: AccessKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    become(monkeypatch, key)
-    with cleaned(server.cloud) as cloud:
-        yield cloud
-    cloud.packed_budget = PACKED_BUDGET
-    cloud.disabled_regions.clear()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import boto3
 import pytest
@@ -48,44 +48,40 @@ def used(key: AccessKey) -> Key:
     return Key(key.id, key.secret.reveal(), key.session_token.reveal() or None)
 
 
+class _Signing(TypedDict):
+    region_name: str
+    endpoint_url: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
+    aws_session_token: str | None
+    config: Config
+
+
 def sts(url: str, key: Key, *, region: str = "eu-west-1") -> "STSClient":
     """Return a client that signs with that key."""
-    return _SESSION.client(
-        "sts",
-        region_name=region,
-        endpoint_url=url,
-        aws_access_key_id=key.id,
-        aws_secret_access_key=key.secret,
-        aws_session_token=key.token,
-        config=_CONFIG,
-    )
+    return _SESSION.client("sts", **_signing(url, key, region))
 
 
 def ecr(url: str, key: Key, *, region: str = "eu-west-1") -> "ECRClient":
     """Return a client that signs with that key."""
-    return _SESSION.client(
-        "ecr",
-        region_name=region,
-        endpoint_url=url,
-        aws_access_key_id=key.id,
-        aws_secret_access_key=key.secret,
-        aws_session_token=key.token,
-        config=_CONFIG,
-    )
+    return _SESSION.client("ecr", **_signing(url, key, region))
 
 
 def ecr_public(url: str, key: Key, *, region: str = "us-east-1") -> PublicClient:
     """Return a client that signs with that key."""
-    client: PublicClient = _SESSION.client(
-        "ecr-public",
-        region_name=region,
-        endpoint_url=url,
-        aws_access_key_id=key.id,
-        aws_secret_access_key=key.secret,
-        aws_session_token=key.token,
-        config=_CONFIG,
-    )
+    client: PublicClient = _SESSION.client("ecr-public", **_signing(url, key, region))
     return client
+
+
+def _signing(url: str, key: Key, region: str) -> _Signing:
+    return {
+        "region_name": region,
+        "endpoint_url": url,
+        "aws_access_key_id": key.id,
+        "aws_secret_access_key": key.secret,
+        "aws_session_token": key.token,
+        "config": _CONFIG,
+    }
 
 
 def assumed(url: str, key: Key, role: str, **more: object) -> "AssumeRoleResponseTypeDef":

@@ -12,6 +12,9 @@ from ecrmint.standin.cloud import PACKED_BUDGET, Cloud
 HTTP = httpx2.Client(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
 """One client for all, as making one loads the machine's certificates; it keeps no connection, so none needs closing."""
 
+USER = "arn:aws:iam::111111111111:user/ci"
+"""Whose keys most tests hold."""
+
 
 @dataclass
 class OffsetClock:
