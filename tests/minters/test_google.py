@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from time import time
-from typing import cast
 from urllib.parse import parse_qs, parse_qsl
 
 import httpx2
@@ -15,6 +13,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.auth import jwt
 from support.accounts import account, complaint, minter, minters
 from support.chain import told
+from support.google import (
+    FILE,
+    FLAVOR,
+    IAM,
+    METADATA,
+    PULL,
+    READ_ONLY,
+    TOKEN_URL,
+    granted,
+    iam_url,
+    impersonated,
+    requests,
+    with_file,
+)
 
 from ecrmint.errors import (
     ClockSkewError,
@@ -27,26 +39,18 @@ from ecrmint.errors import (
     TrustDeniedError,
     UnreachableError,
 )
-from ecrmint.fields import SecretSource
 from ecrmint.minters import Endpoints, Resources, _http, _retry, google
 from ecrmint.standin.service_account import ServiceAccount
 from ecrmint.tokens import Login, Secret
 
 CANARY = "ya29.c4n4ryc4n4ryc4n4ry"
 SOURCE_CANARY = "ya29.s0urces0urces0urce"
-FILE = SecretSource(file="/etc/ecrmint/gcp.json")
-PULL = "drone-pull@acme.iam.gserviceaccount.com"
-READ_ONLY = "https://www.googleapis.com/auth/cloud-platform.read-only"
-IAM = "https://www.googleapis.com/auth/iam"
-
-METADATA_URL = "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token"
-TOKEN_URL = "https://oauth2.googleapis.com/token"
-IAM_URL = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{PULL}:generateAccessToken"
+METADATA_URL = f"{METADATA}/token"
+IAM_URL = iam_url(PULL)
 
 OWN: Mapping[str, object] = {"type": "google", "registries": ("europe-docker.pkg.dev", "eu.gcr.io")}
 KEY: Mapping[str, object] = {**OWN, "credentials_file": FILE.file}
 TARGET: Mapping[str, object] = {**OWN, "service_account": PULL}
-FLAVOR = {"Metadata-Flavor": "Google"}
 KINDS = "service_account, external_account, impersonated_service_account"
 
 
@@ -66,7 +70,7 @@ def cloud() -> Iterator[respx.Router]:
     with respx.mock(using="httpcore2", assert_all_called=False) as router:  # pytest-httpx2 brings that name
         router.get(METADATA_URL, name="metadata").respond(json=granted(SOURCE_CANARY), headers=FLAVOR)
         router.post(TOKEN_URL, name="token").respond(json=granted(SOURCE_CANARY))
-        router.post(IAM_URL, name="iam").respond(json=impersonated())
+        router.post(IAM_URL, name="iam").respond(json=impersonated(CANARY))
         yield router
 
 
@@ -79,23 +83,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 ED25519 = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def with_file(text: str, endpoints: Endpoints | None = None) -> Resources:
-    return Resources(endpoints=endpoints or Endpoints(), secrets={FILE: Secret(text)})
-
-
-def granted(token: object = CANARY, **changes: object) -> dict[str, object]:
-    return {"access_token": token, "expires_in": 3599, "token_type": "Bearer", **changes}
-
-
-def impersonated(**changes: object) -> dict[str, object]:
-    moment = datetime.fromtimestamp(time() + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"accessToken": CANARY, "expireTime": moment, **changes}
-
-
-def requests(cloud: respx.Router) -> list[httpx2.Request]:
-    return [cast(httpx2.Request, call.request) for call in cloud.calls]
 
 
 def asked(cloud: respx.Router) -> list[str]:
@@ -187,19 +174,19 @@ def test_every_address_may_be_another(httpx2_mock: respx.Router, key: dict[str, 
         google_token="https://token.example/t", iamcredentials="https://iam.example", metadata="http://127.0.0.1:1"
     )
     resources = with_file(json.dumps(key), endpoints)
-    httpx2_mock.post("https://token.example/t").respond(json=granted())
+    httpx2_mock.post("https://token.example/t").respond(json=granted(CANARY))
     httpx2_mock.post(f"https://iam.example/v1/projects/-/serviceAccounts/{PULL}:generateAccessToken").respond(
-        json=impersonated()
+        json=impersonated(CANARY)
     )
     metadata = "http://127.0.0.1:1/computeMetadata/v1/instance/service-accounts/default/token"
-    httpx2_mock.get(metadata).respond(json=granted(), headers=FLAVOR)
+    httpx2_mock.get(metadata).respond(json=granted(CANARY), headers=FLAVOR)
     minter({**KEY, "service_account": PULL}, resources).mint()
     minter(OWN, resources).mint()
     assert len(httpx2_mock.calls) == 3
 
 
 def test_a_fraction_of_a_second_in_an_expiry_is_understood(cloud: respx.Router, resources: Resources) -> None:
-    answer(cloud, "iam", impersonated(expireTime="2030-01-01T00:00:00.123456789Z"))
+    answer(cloud, "iam", impersonated(CANARY, expireTime="2030-01-01T00:00:00.123456789Z"))
     assert minter(TARGET, resources).mint() == Login("oauth2accesstoken", Secret(CANARY), 1893456000.123456)
 
 
@@ -331,13 +318,13 @@ def test_the_account_and_the_missing_role_are_named(cloud: respx.Router, resourc
         granted(""),
         granted(f"{CANARY}\n"),
         granted(f"{CANARY}é"),
-        granted(expires_in=None),
-        granted(expires_in=[CANARY]),
-        granted(expires_in=CANARY),
+        granted(CANARY, expires_in=None),
+        granted(CANARY, expires_in=[CANARY]),
+        granted(CANARY, expires_in=CANARY),
         CANARY.encode(),
         b"",
         b"\xff" + CANARY.encode(),
-        json.dumps(granted()).encode()[:-5],
+        json.dumps(granted(CANARY)).encode()[:-5],
     ],
     ids=lambda body: repr(body)[:60],
 )
@@ -354,12 +341,12 @@ def test_an_answer_without_a_usable_token_is_malformed(
     "body",
     [
         {},
-        impersonated(accessToken=None),
-        impersonated(expireTime=None),
-        impersonated(expireTime=CANARY),
-        impersonated(expireTime="2030-01-01T00:00:00"),
+        impersonated(CANARY, accessToken=None),
+        impersonated(CANARY, expireTime=None),
+        impersonated(CANARY, expireTime=CANARY),
+        impersonated(CANARY, expireTime="2030-01-01T00:00:00"),
         CANARY.encode(),
-        json.dumps(impersonated()).encode()[:-5],
+        json.dumps(impersonated(CANARY)).encode()[:-5],
     ],
     ids=["nothing", "no token", "no expiry", "no date", "no zone", "no json", "half"],
 )
@@ -379,7 +366,7 @@ def test_an_answer_without_end_is_cut_off(cloud: respx.Router, resources: Resour
 def test_another_server_in_the_metadata_servers_place_is_not_believed(
     cloud: respx.Router, resources: Resources
 ) -> None:
-    cloud["metadata"].respond(json=granted())
+    cloud["metadata"].respond(json=granted(CANARY))
     assert type(failure(OWN, resources)) is NoIdentityError
 
 

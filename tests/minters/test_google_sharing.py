@@ -80,11 +80,11 @@ class Scripted:
         return result
 
     def identity(self, calls: Calls) -> str:
-        raise NotImplementedError
+        raise AssertionError("sharing a token never asks who its identity is")
 
     @property
     def life(self) -> float:
-        raise NotImplementedError
+        raise AssertionError("sharing a token never asks how long its source's tokens live")
 
 
 @dataclass
