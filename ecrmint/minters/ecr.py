@@ -156,7 +156,8 @@ class EcrMinter(RoleMinter):
             found = parse_ecr(endpoint.removeprefix("https://"))
         except ValueError:
             raise malformed("ECR's answer does not name the registry that the login is for") from None
-        expected = (self.partition, self.place.region, self.chain.last.account if self.chain.last else found.account)
+        account = self.chain.last.account if self.chain.last else self.aws.own_account(self.place)
+        expected = (self.partition, self.place.region, account or found.account)
         if (found.partition, found.region, found.account) != expected:
             raise WrongIdentityError(
                 f"ECR's login is for the account {found.account} in {found.region} ({found.partition}), expected"

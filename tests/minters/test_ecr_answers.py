@@ -114,8 +114,19 @@ def test_a_login_for_elsewhere_is_the_wrong_identity(
     assert (type(error), error.definite) == (WrongIdentityError, True)
 
 
-def test_the_own_identitys_account_may_be_any(answers: dict[str, Canned], resources: Resources) -> None:
+def test_the_own_account_may_be_any_where_the_credentials_do_not_say_it(
+    answers: dict[str, Canned], resources: Resources
+) -> None:
     # A repository policy of the registry's account decides, and no configuration says which account we are in.
+    answers["ecr"] = ecr(proxyEndpoint=f"https://{HOST.replace('2222', '3333')}")
+    assert minter(OWN, resources).mint().username == "AWS"
+
+
+def test_a_login_of_another_account_than_that_of_the_credentials_is_the_wrong_identity(
+    answers: dict[str, Canned], resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "333333333333")
+    assert isinstance(failure(OWN, resources), WrongIdentityError)
     answers["ecr"] = ecr(proxyEndpoint=f"https://{HOST.replace('2222', '3333')}")
     assert minter(OWN, resources).mint().username == "AWS"
 

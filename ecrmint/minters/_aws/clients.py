@@ -117,6 +117,13 @@ class Aws:
         """Return the ARN of the process itself, "" where STS says none. Raises: MintError, as where that is nobody."""
         return ask_own_arn(self.sts(place))
 
+    def own_account(self, place: Place) -> str | None:
+        """Return the process's own account where its credentials say it, as those of a role do; no call is made for it.
+
+        Raises: MintError where the process is nobody.
+        """
+        return self._identify(place).account_id
+
     def signer(self, place: Place) -> "tuple[ReadOnlyCredentials, str]":
         """Return what the process itself signs with, and its region, or the place's where nothing says one.
 
