@@ -193,13 +193,13 @@ class LoginCache:
 
         A mint under way for a dropped one goes on, since no thread can be cancelled, and its login is thrown away.
         """
-        for account in self._shelves.keys() - kept.keys():
-            del self._shelves[account]
         minters = [minter for shelf in self._shelves.values() for minter in (*shelf.held, *shelf.failures)]
         for minter in [*minters, *self._flights]:
             staying = kept.get(minter.account, ())
             if staying is not None and minter not in staying:
                 self._drop(minter)
+        for account in self._shelves.keys() - kept.keys():  # last: to drop a flight looks its account up
+            del self._shelves[account]
 
     def _drop(self, minter: Minter) -> None:
         shelf = self._shelves[minter.account]

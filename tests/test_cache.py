@@ -388,6 +388,7 @@ async def test_a_mint_that_was_under_way_for_a_removed_account_is_not_kept(
     waiter = asyncio.create_task(get(cache, minter))
     await asyncio.to_thread(minter.entered.acquire)
     cache.retain({})
+    assert not cache._shelves
     minter.gate.set()
     await waiter
     assert cache.last("prod") is None
